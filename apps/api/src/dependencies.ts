@@ -1,5 +1,4 @@
 import { hostname } from "node:os";
-import { join } from "node:path";
 import { type NotChecked } from "@genga/comfyui";
 import { openDatabase, type Database } from "@genga/database";
 import {
@@ -40,9 +39,8 @@ import {
   type Tracing,
 } from "@genga/runtime";
 import { openOutputStorage } from "@genga/storage";
-import { Zips } from "./archives/zips.ts";
-import { ThumbnailCache } from "./thumbnails/thumbnail-cache.ts";
-import { Thumbnails } from "./thumbnails/thumbnails.ts";
+import { type Zips } from "./archives/zips.ts";
+import { type Thumbnails } from "./thumbnails/thumbnails.ts";
 import { ComfyJobs } from "./comfy-api/comfy-jobs.ts";
 import { createAcceptingParts } from "./accepting/accepting-parts.ts";
 import { SubmissionThread } from "./accepting/submission-thread.ts";
@@ -50,7 +48,7 @@ import { Submissions } from "./accepting/submissions.ts";
 import { createAccessParts, type AccessTimes } from "./access/access-parts.ts";
 import { type Access } from "./access/access.ts";
 import { BodyMemory } from "./http/body-memory.ts";
-import { StallLimit } from "./http/stall-limit.ts";
+import { type StallLimit } from "./http/stall-limit.ts";
 import { createJobDetails } from "./eta/create-job-details.ts";
 import { createLivePreviews, type LivePreviews } from "./previews/live-previews.ts";
 import { type JobDetails } from "./jobs/job-details.ts";
@@ -68,13 +66,15 @@ import { type ShownFarm } from "./servers/shown-farm.ts";
 import { UncheckedInputs } from "./submissions/unchecked-inputs.ts";
 import { type JobCommands } from "./submissions/job-commands.ts";
 import { boardPaths } from "./http/paths.ts";
-import { SignedLinks } from "./access/signed-links.ts";
+import { type SignedLinks } from "./access/signed-links.ts";
 import { type TemplateJudge } from "./templates/judge-template.ts";
 import { TenantAdmission } from "./access/tenant-admission.ts";
 import { type WatchTimes } from "./jobs/watch-job.ts";
 import { DashboardPages, dashboardFolder } from "./pages/dashboard-pages.ts";
 import { NewServers } from "./servers/new-servers.ts";
 import { type NewWebhooks } from "./webhooks/new-webhooks.ts";
+import { sharingParts } from "./sharing-parts.ts";
+import { ownDoorParts, type OwnDoorParts } from "./comfyui-door/own-door-parts.ts";
 import { webhookParts } from "./webhooks/webhook-parts.ts";
 
 /** All parts of the API. */
@@ -122,6 +122,8 @@ export interface ApiDependencies {
   newWebhooks: NewWebhooks;
   newServers: NewServers;
   signals: Pick<Signals, "publish">;
+  /** For clients of ComfyUI's own protocol. */
+  door: OwnDoorParts;
   board: QueueBoard;
   pages: DashboardPages;
   metrics: Metrics;
@@ -212,6 +214,7 @@ export async function openDependencies(
       newWebhooks: sending.newWebhooks,
       newServers: new NewServers(settings),
       ...operatorParts(database, settings, { servers, tickets }),
+      door: ownDoorParts(database, servers, storage),
       ...{ board, metrics, pages, keeping: settings.keeping },
       probes: probesOf(database, tickets, servers),
       ...{ log, version, startedAt: Date.now(), leaving, stopping, watchTimes: times.watch },
@@ -268,7 +271,7 @@ function acceptingParts(
   const onNotChecked = (notes: readonly NotChecked[], count?: number): void => {
     unchecked.note(notes, count);
   };
-  const { servers, manager, jobCommands, templateJudge } = createAcceptingParts(
+  const { servers, manager, jobCommands, templateJudge, prompts } = createAcceptingParts(
     settings,
     { ...parts, onNotChecked },
     { name: `api-${hostname()}-${process.pid}`, serversMaxAgeMs },
@@ -282,7 +285,15 @@ function acceptingParts(
   const onAccepted = (type: JobType, count: number): void => {
     metrics.jobsAccepted.inc({ type }, count);
   };
-  const submissions = new Submissions({ jobs, idempotency, jobCommands, thread, onAccepted, tracing });
+  const submissions = new Submissions({
+    jobs,
+    idempotency,
+    jobCommands,
+    prompts,
+    thread,
+    onAccepted,
+    tracing,
+  });
   const end = async (): Promise<void> => {
     await Promise.all([thread.close(), manager.announced()]);
   };
@@ -309,21 +320,4 @@ function metricsOf(database: Database, tickets: BullTicketQueue, farm: () => Pro
     countDeliveries: () => database.webhookQueue.countPending(),
     farm,
   });
-}
-
-function sharingParts(
-  { dataDir, secretsKeys, thumbnailCacheBytes: bytesMax, ffmpegPath }: ServiceConfiguration,
-  storage: OutputStorage,
-  { stalledMs }: Pick<ApiTimes, "stalledMs">,
-  log: Logger,
-): Pick<ApiDependencies, "stallLimit" | "zips" | "signedLinks" | "thumbnails"> {
-  const folder = join(dataDir, "temporary");
-  const stallLimit = new StallLimit({ stalledMs, log });
-  const cache = new ThumbnailCache({ folder: join(dataDir, "thumbnails"), bytesMax });
-  return {
-    stallLimit,
-    zips: new Zips({ storage, folder, log, stallLimit }),
-    signedLinks: new SignedLinks(secretsKeys),
-    thumbnails: new Thumbnails({ storage, cache, folder, ffmpegPath, log }),
-  };
 }

@@ -3,5 +3,6 @@ import { startApi } from "./start-api.ts";
 
 runService("api", async ({ configuration, log, signal }) => {
   const api = await startApi(configuration, log, { signal });
-  return { details: { url: api.url }, stop: () => api.stop() };
+  const door = api.doorUrl === null ? {} : { doorUrl: api.doorUrl };
+  return { details: { url: api.url, ...door }, stop: () => api.stop() };
 });

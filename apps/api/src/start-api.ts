@@ -10,11 +10,14 @@ import {
 } from "@genga/runtime";
 import { openDependencies, type ApiDependencies, type ApiTimes } from "./dependencies.ts";
 import { answerWhileStarting } from "./http/answer-while-starting.ts";
+import { openDoor } from "./comfyui-door/door.ts";
 import { listen, type ListeningServer } from "./http/listening-server.ts";
 import { createApp } from "./server.ts";
 
 /** A running API. */
 export interface RunningApi extends Pick<ListeningServer, "url" | "port"> {
+  /** Where ComfyUI's own protocol is served; `null` = nowhere. */
+  doorUrl: string | null;
   stop(): Promise<void>;
 }
 
@@ -54,9 +57,12 @@ async function startOn(
     ...{ starting, leaving: leaving.signal, stopping: stopping.signal },
     ...(times === undefined ? {} : { times }),
   });
+  let door: ListeningServer | null = null;
   try {
     requireKeyBeyondLoopback(settings, await dependencies.madeKeys.areThere());
     await sweepPartialFiles(dependencies);
+    const { comfyuiDoorPort: port } = settings;
+    door = port === undefined ? null : await openDoor(dependencies, settings, port);
   } catch (error) {
     await dependencies.close();
     throw error;
@@ -65,11 +71,12 @@ async function startOn(
   return {
     url: server.url,
     port: server.port,
+    doorUrl: door?.url ?? null,
     stop: async () => {
       leaving.abort();
       if (settings.apiDrainMs > 0) await sleep(settings.apiDrainMs);
       stopping.abort();
-      await server.close();
+      await Promise.all([server.close(), door?.close()]);
       await dependencies.close();
     },
   };

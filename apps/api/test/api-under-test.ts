@@ -29,6 +29,8 @@ import { type ApiTimes } from "../src/dependencies.ts";
 /** An API on real services, and what a worker does to its jobs, at the test's pace. */
 export interface ApiUnderTest {
   readonly url: string;
+  /** Where ComfyUI's own protocol is served, if it is. */
+  readonly doorUrl: string | null;
   readonly database: Database;
   readonly signals: Signals;
   readonly worker: TestWorker;
@@ -83,14 +85,14 @@ export async function startApiUnderTest(
   });
   const worker = new TestWorker(database, signals, join(folder, "outputs"));
   await worker.listen();
-  const { url } = apis[0]!;
+  const { url, doorUrl } = apis[0]!;
   const request = (path: string, init?: RequestInit): Promise<Response> =>
     fetch(
       path.startsWith("http") ? path : new URL(path.startsWith("/") ? path : `/api/anime/${path}`, url),
       init,
     );
   return {
-    url,
+    ...{ url, doorUrl },
     database,
     signals,
     logged,

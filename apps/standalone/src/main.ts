@@ -74,10 +74,14 @@ async function main(): Promise<number> {
   return exitCode;
 }
 
-function tellAddresses({ apiUrl, comfyuiUrls, logFolder }: Everything, say: (line: string) => void): void {
+function tellAddresses(
+  { apiUrl, comfyuiUrls, doorUrl, logFolder }: Everything,
+  say: (line: string) => void,
+): void {
   say("");
   say(`API          ${apiUrl}/api/anime/health`);
   say(`API docs     ${apiUrl}/docs`);
+  say(`as ComfyUI   ${doorUrl} (for programs that know one ComfyUI server)`);
   say(`Bull Board   ${apiUrl}/admin/queues`);
   if (comfyuiUrls.length > 0) say(`ComfyUI      ${comfyuiUrls.join(", ")}`);
   say(`Logs         ${logFolder}`);

@@ -69,6 +69,7 @@ export {
   type NodeDefinition,
   type ObjectInfo,
 } from "./classes/object-info.ts";
+export { withoutFileLists } from "./classes/file-lists.ts";
 export { fileKindOf, isUploadInput, listOf, objectInfoSchema, specOf } from "./classes/object-info.ts";
 export {
   type FileReference,

@@ -141,7 +141,7 @@ describe("prompts of clients", () => {
     await stores.jobRequests.removeJob(leased.jobId);
     expect(await stores.doorPrompts.findEnded(own, "gone")).toBeNull();
     const name: DoorFileName = { type: "output", subfolder: "", name: "gone_00001_.png" };
-    expect(await stores.doorFiles.findFile(own, name)).toBeNull();
+    expect(await stores.doorFiles.findFiles(own, [name])).toEqual([null]);
   });
 });
 
@@ -243,7 +243,7 @@ describe("names of files", () => {
     const ofOther = await stores.doorFiles.nameOutputs(foreign.id, [png("a")]);
     expect(ofOther.get("a")?.name).toBe("ComfyUI_00001_.png");
     const name: DoorFileName = { type: "output", subfolder: "", name: "ComfyUI_00001_.png" };
-    expect(await stores.doorFiles.findFile(other, name)).toEqual({ jobId: foreign.id, source: "a" });
+    expect(await stores.doorFiles.findFiles(other, [name])).toEqual([{ jobId: foreign.id, source: "a" }]);
   });
 
   test("of uploads are the client's own, unless they are taken", async () => {
@@ -261,7 +261,7 @@ describe("names of files", () => {
     expect([await give(one), await give(one), await give(two)]).toEqual(["up.png", "up.png", "up (1).png"]);
     expect(await give(foreign, false, other)).toBe("up.png");
     expect(await give(two, true)).toBe("up.png");
-    expect(await stores.doorFiles.findFile(own, wanted)).toEqual({ uploadId: two });
+    expect(await stores.doorFiles.findFiles(own, [wanted])).toEqual([{ uploadId: two }]);
     const listed = await stores.doorFiles.listInputs(own);
     expect(listed.map(({ name }) => name)).toEqual(["up (1).png", "up.png"]);
   });

@@ -32,6 +32,7 @@ describe("the configuration", () => {
       publicUrl: undefined,
       trustedProxies: [],
       corsOrigins: [],
+      comfyuiDoorPort: undefined,
       databaseUrl: undefined,
       redisUrl: undefined,
       redisPrefix: "genga",

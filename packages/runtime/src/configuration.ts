@@ -25,6 +25,8 @@ export interface Configuration extends LimitSettings, ServerSettings {
   readonly trustedProxies: readonly string[];
   /** Origins whose pages may use the API in a browser, as browsers write them. */
   readonly corsOrigins: readonly string[];
+  /** The port on which the API also serves ComfyUI's own protocol; 0 = any free one, undefined = none. */
+  readonly comfyuiDoorPort: number | undefined;
   /** Undefined if not set; `npm start` then starts its own Postgres. */
   readonly databaseUrl: string | undefined;
   /** Undefined if not set; `npm start` then starts its own Redis. */
@@ -140,7 +142,7 @@ export function readConfiguration(env: Environment): Configuration {
     host: values.HOST,
     publicUrl: values.PUBLIC_URL,
     trustedProxies: values.TRUSTED_PROXIES,
-    corsOrigins: values.CORS_ORIGINS,
+    ...{ corsOrigins: values.CORS_ORIGINS, comfyuiDoorPort: values.COMFYUI_DOOR_PORT },
     databaseUrl: values.DATABASE_URL,
     redisUrl: values.REDIS_URL,
     redisPrefix: values.REDIS_PREFIX,
@@ -311,6 +313,7 @@ const environmentSchema = z.object({
   PUBLIC_URL: publicUrl.optional(),
   TRUSTED_PROXIES: trustedProxies.default([]),
   CORS_ORIGINS: corsOrigins.default([]),
+  COMFYUI_DOOR_PORT: wholeNumber(0, 65_535).optional(),
   DATABASE_URL: urlOf("postgresql:", "postgres:").optional(),
   REDIS_URL: urlOf("redis:", "rediss:").optional(),
   REDIS_PREFIX: z

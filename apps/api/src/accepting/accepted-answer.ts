@@ -1,6 +1,7 @@
-import { promptOf, type Job, type JobPrompt, type NewJob, type Remarks } from "@genga/jobs";
+import { promptOf, type Job, type JobPrompt, type JobType, type NewJob, type Remarks } from "@genga/jobs";
 import { prefix } from "../http/paths.ts";
 import { type Sweep } from "../submissions/sweep.ts";
+import { type PromptAnswer } from "../comfyui-door/accept-prompt.ts";
 import { linksOfJob } from "../jobs/job-view.ts";
 
 /** The answer to an accepted submission, written already. */
@@ -31,6 +32,15 @@ export function answerOfBatch(
   const links = { self: `${api}/batches/${id}`, jobs: `${api}/jobs?batch=${id}` };
   const views = jobs.map((job) => viewOfAccepted(job, prompts.get(job.id), baseUrl));
   return { location: links.self, answer: toBytes({ id, name, total, jobs: views, links, ...remarks }) };
+}
+
+/** What a client of ComfyUI's protocol is answered. */
+export function answerOfPrompt(
+  answer: PromptAnswer,
+): AnswerBytes & { jobs: Partial<Record<JobType, number>>; status?: 400 } {
+  const bytes = { location: "", answer: toBytes(answer.body) };
+  if (answer.status === 400) return { ...bytes, jobs: {}, status: 400 };
+  return { ...bytes, jobs: answer.job === null ? {} : { [answer.job.type]: 1 } };
 }
 
 /** How many jobs of a dry run are shown. */

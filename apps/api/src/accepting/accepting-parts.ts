@@ -14,6 +14,7 @@ import {
   type DefinitionsStore,
   type WorkflowResolverOptions,
 } from "@genga/workflows";
+import { type PromptParts } from "../comfyui-door/accept-prompt.ts";
 import { KnownServers } from "../servers/known-servers.ts";
 import { JobCommands } from "../submissions/job-commands.ts";
 import { TemplateJudge } from "../templates/judge-template.ts";
@@ -25,6 +26,8 @@ export interface AcceptingParts {
   manager: JobManager;
   jobCommands: (principal: Principal, traceparent?: string) => JobCommands;
   templateJudge: TemplateJudge;
+  /** For prompts in ComfyUI's protocol. */
+  prompts: PromptParts;
 }
 
 export function createAcceptingParts(
@@ -87,6 +90,10 @@ export function createAcceptingParts(
   });
   return {
     ...{ servers, manager },
+    prompts: {
+      ...{ prompts: database.doorPrompts, files: database.doorFiles, uploads, jobs },
+      ...{ idempotency: database.idempotency, servers },
+    },
     templateJudge: new TemplateJudge({ resolver, serverless, uploads }),
     jobCommands: (principal, traceparent) =>
       new JobCommands({ manager, jobs, resolver, templates, uploads, assets }, principal, traceparent),

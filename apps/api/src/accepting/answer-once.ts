@@ -10,13 +10,18 @@ import { RefusedError } from "../http/problem-document.ts";
 import { type JobCommands } from "../submissions/job-commands.ts";
 import { beforeAnything, claimMs, claimSingleUse, holdClaim, sha256, underWay } from "./hold-claim.ts";
 import { answerSubmission, type AcceptedSubmission, type Submission } from "./answer-submission.ts";
-import { answerOfBatch, answerOfJob } from "./accepted-answer.ts";
+import { answerOfBatch, answerOfJob, answerOfPrompt } from "./accepted-answer.ts";
+import { acceptPrompt, type PromptParts } from "../comfyui-door/accept-prompt.ts";
 
 export interface AnsweringParts {
   jobs: JobReader;
   idempotency: IdempotencyStore;
   jobCommands: (principal: Principal, traceparent?: string) => JobCommands;
+  prompts: PromptParts;
 }
+
+/** A submission that may bring an Idempotency-Key; a prompt has its id instead. */
+type KeyedSubmission = Exclude<Submission, { kind: "prompt" }>;
 
 /** The API that the keys of these requests belong to. */
 const door = "anime";
@@ -31,8 +36,9 @@ const door = "anime";
  */
 export async function answerOnce(
   submission: Submission,
-  { jobs, idempotency, jobCommands }: AnsweringParts,
+  { jobs, idempotency, jobCommands, prompts }: AnsweringParts,
 ): Promise<AcceptedSubmission> {
+  if (submission.kind === "prompt") return await answerPrompt(submission, jobCommands, prompts);
   const { idempotencyKey, principal } = submission;
   if (idempotencyKey === undefined) return answerSubmission(submission, jobCommands);
   const tenantId = principal.tenant.id;
@@ -57,8 +63,16 @@ export async function answerOnce(
   }
 }
 
+async function answerPrompt(
+  { body, principal, traceparent }: Submission,
+  jobCommands: AnsweringParts["jobCommands"],
+  parts: PromptParts,
+): Promise<AcceptedSubmission> {
+  return answerOfPrompt(await acceptPrompt(body, principal, jobCommands(principal, traceparent), parts));
+}
+
 async function acceptClaimed(
-  submission: Submission,
+  submission: KeyedSubmission,
   claim: IdempotencyClaim,
   { idempotency, jobCommands }: Pick<AnsweringParts, "idempotency" | "jobCommands">,
 ): Promise<AcceptedSubmission> {
@@ -72,7 +86,7 @@ async function acceptClaimed(
 
 /** The answer as it was at acceptance. */
 async function replay(
-  { principal, baseUrl, kind }: Submission,
+  { principal, baseUrl, kind }: KeyedSubmission,
   { resourceId, isRemoved, remarks }: { resourceId: string; isRemoved: boolean; remarks: Remarks },
   jobs: JobReader,
 ): Promise<AcceptedSubmission> {
@@ -100,11 +114,11 @@ async function replay(
 }
 
 /** What makes two requests the same: where they went, and every byte of what they said. */
-function requestOf(submission: Submission): KeyedRequest {
+function requestOf(submission: KeyedSubmission): KeyedRequest {
   return { route: routeOf(submission), bodyHash: sha256(submission.body) };
 }
 
-function routeOf(submission: Submission): string {
+function routeOf(submission: KeyedSubmission): string {
   switch (submission.kind) {
     case "job":
       return `job ${submission.type ?? ""}`;

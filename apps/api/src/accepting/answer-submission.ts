@@ -23,6 +23,8 @@ export type Submission = {
   | { kind: "job"; type: JobType | undefined }
   /** A job as the Comfy API v2 has it. */
   | { kind: "comfy-job" }
+  /** A prompt in ComfyUI's protocol. */
+  | { kind: "prompt" }
   /** `of`: the id of the job that is made again */
   | { kind: "rerun"; of: string }
   /** `of`: the id of the batch of which jobs are made again */
@@ -38,6 +40,8 @@ export interface AcceptedSubmission extends AnswerBytes {
   isReplayed?: true;
   /** Nothing was stored. */
   isDryRun?: true;
+  /** Of a prompt that was refused in the words of a server. */
+  status?: 400;
 }
 
 /** Members and items of all jobs of a batch: 10,000 graphs of 200 values each. */
@@ -48,7 +52,7 @@ const batchValuesMax = 2_000_000;
  * @throws RefusedError @throws InvalidJobError @throws LimitReachedError @throws StoreUnavailableError
  */
 export async function answerSubmission(
-  submission: Submission,
+  submission: Exclude<Submission, { kind: "prompt" }>,
   jobCommands: (principal: Principal, traceparent?: string) => JobCommands,
   claim?: IdempotencyClaim,
 ): Promise<AcceptedSubmission> {

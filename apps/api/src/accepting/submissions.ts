@@ -41,9 +41,9 @@ export class Submissions {
 
   async #accept(submission: Submission): Promise<AcceptedSubmission> {
     const { thread, onAccepted, ...parts } = this.#parts;
-    const isSmall =
-      (submission.kind === "comfy-job" || (submission.kind === "job" && !mayNameTemplate(submission.body))) &&
-      submission.body.byteLength <= smallBytes;
+    const { kind, body } = submission;
+    const isOne = kind === "prompt" || kind === "comfy-job" || (kind === "job" && !mayNameTemplate(body));
+    const isSmall = isOne && body.byteLength <= smallBytes;
     const accepted = isSmall ? await answerOnce(submission, parts) : await thread.answer(submission);
     for (const [type, count] of Object.entries(accepted.jobs)) onAccepted(type as JobType, count);
     return accepted;

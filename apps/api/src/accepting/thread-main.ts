@@ -38,7 +38,7 @@ const storage = await openOutputStorage(settings.storage, settings.dataDir);
 const notes = new Map<string, NotChecked>();
 let notesCount = 0;
 
-const { manager, jobCommands } = createAcceptingParts(
+const { manager, jobCommands, prompts } = createAcceptingParts(
   settings,
   {
     ...{ database, tickets, signals, storage, defaultTenantId, logger },
@@ -56,7 +56,7 @@ export async function work(task: ThreadTask): Promise<ThreadReply | ReturnType<t
   if (task.kind === "end") return end();
   try {
     const accepted = await answerOnce(task.submission, {
-      jobCommands,
+      ...{ jobCommands, prompts },
       jobs: database.jobReader,
       idempotency: database.idempotency,
     });

@@ -102,6 +102,17 @@ export class Access {
     return await this.#principalOf(key, request.ip ?? "", challengeOf(request));
   }
 
+  /**
+   * Whom a request with this key stands for, or without any where no key exists. The routes of the table use `require`.
+   * @throws RefusedError `key-missing`, `key-unknown`, `too-many-wrong-keys`; StoreUnavailableError
+   */
+  async admitKey(key: string | undefined, address: string): Promise<Omit<Asker, "session">> {
+    if (await this.isKeyless()) return this.#keylessAsker();
+    const headers = { "www-authenticate": 'Bearer realm="genga"' };
+    if (key === undefined) throw new RefusedError("key-missing", "Send an API key.", { headers });
+    return { principal: await this.#principalOf(key, address, headers), credential: { kind: "key", key } };
+  }
+
   /** Whether requests need no key now, after a look in the database if one is due. */
   async isKeyless(): Promise<boolean> {
     return !this.needsKey && !(await this.#options.madeKeys.areThere());
@@ -112,8 +123,7 @@ export class Access {
    * resolve to loopback (DNS rebinding); such a request names a foreign host, and is refused.
    */
   readonly refuseForeignHosts: RequestHandler = (request, _response, next) => {
-    const host = parseUrl(`http://${request.headers.host ?? ""}`)?.hostname;
-    if (!this.needsKey && (host === undefined || !isLoopback(host))) {
+    if (this.isForeignHost(request.headers.host)) {
       throw new RefusedError(
         "host-not-allowed",
         "Without API keys only names of this machine, such as localhost, are served.",
@@ -121,6 +131,12 @@ export class Access {
     }
     next();
   };
+
+  /** Whether a request that names this host is refused, because only this machine is served. */
+  isForeignHost(host: string | undefined): boolean {
+    const name = parseUrl(`http://${host ?? ""}`)?.hostname;
+    return !this.needsKey && (name === undefined || !isLoopback(name));
+  }
 
   /**
    * A page elsewhere could post to an API without keys; such a request names a foreign origin, and is refused, unless the
@@ -179,16 +195,18 @@ export class Access {
 
   /** A key that is sent counts, and not the cookie beside it. */
   async #askerOf(request: Request, response: Response, isPage?: true): Promise<Asker> {
-    if (await this.isKeyless()) {
-      const tenant = this.#options.defaultTenant;
-      const principal: Principal = { tenant, role: "operate", keyName: "(no key, on loopback)" };
-      return { principal, credential: { kind: "none" }, session: null };
-    }
+    if (await this.isKeyless()) return { ...this.#keylessAsker(), session: null };
     const key = sentKeyOf(request, isPage);
     const headers = challengeOf(request, isPage);
     if (key === undefined) return await this.#askerOfSession(request, response, headers);
     const principal = await this.#principalOf(key, request.ip ?? "", headers);
     return { principal, credential: { kind: "key", key }, session: null };
+  }
+
+  #keylessAsker(): Omit<Asker, "session"> {
+    const tenant = this.#options.defaultTenant;
+    const principal: Principal = { tenant, role: "operate", keyName: "(no key, on loopback)" };
+    return { principal, credential: { kind: "none" } };
   }
 
   /** @throws RefusedError `key-missing`, `session-ended`, `origin-not-allowed` */

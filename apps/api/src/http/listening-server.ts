@@ -1,6 +1,7 @@
 import { once } from "node:events";
-import { createServer, type RequestListener, type Server } from "node:http";
+import { createServer, type IncomingMessage, type RequestListener, type Server } from "node:http";
 import { type AddressInfo } from "node:net";
+import { type Duplex } from "node:stream";
 import { inTurn } from "./pipelined-requests.ts";
 import { answerUnparsedRequests } from "./unparsed-requests.ts";
 
@@ -29,8 +30,15 @@ export async function listen(
   first: RequestListener,
   {
     requestTimeoutMs = defaultRequestTimeoutMs,
+    onUpgrade,
     ...options
-  }: { host: string; port: number; requestTimeoutMs?: number },
+  }: {
+    host: string;
+    port: number;
+    requestTimeoutMs?: number;
+    /** Takes over connections whose client asks for another protocol; absent = they are answered as requests. */
+    onUpgrade?: (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
+  },
 ): Promise<ListeningServer> {
   const timeouts = {
     ...{ requestTimeout: requestTimeoutMs, headersTimeout: requestTimeoutMs, keepAliveTimeout: keepAliveMs },
@@ -42,6 +50,7 @@ export async function listen(
   };
   const server = createServer(timeouts, inTurn(answer));
   answerUnparsedRequests(server);
+  if (onUpgrade !== undefined) server.on("upgrade", onUpgrade);
   server.listen(options.port, options.host);
   await once(server, "listening");
   const { port, address, family } = server.address() as AddressInfo;

@@ -19,6 +19,8 @@ interface ArrivingFile {
   content: Readable;
   /** The name of its field in the form; `null` = it is the body itself. */
   field: string | null;
+  /** What the form calls it. */
+  filename: string | null;
   signal: AbortSignal;
 }
 
@@ -106,7 +108,7 @@ async function receiveBody<Kept>(
   signal: AbortSignal,
 ): Promise<Kept> {
   if (lengthOf(request) > fileBytesMax) throw tooLarge();
-  return await explained(keep({ content: bodyOf(request), field: null, signal }));
+  return await explained(keep({ content: bodyOf(request), field: null, filename: null, signal }));
 }
 
 interface FormParts extends Required<Pick<FormOptions, "bytesMax" | "filesMax">> {
@@ -128,10 +130,10 @@ async function receiveForm<Kept>(
   const stop = (error: unknown): void => {
     ending.abort(error);
   };
-  reader.on("file", (field, file) => {
+  reader.on("file", (field, file, filename) => {
     // A part that ends too early is also an error of the whole form, which is handled below.
     file.on("error", () => undefined);
-    const kept = explained(keep({ content: file, field, signal }));
+    const kept = explained(keep({ content: file, field, filename, signal }));
     kept.catch(stop);
     files.push(kept);
   });

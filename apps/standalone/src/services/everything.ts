@@ -1,5 +1,5 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { migrate } from "@genga/database";
 import { freePort, startEmbeddedServices } from "@genga/embedded";
 import { stopDeadlineMs, type ApiKey, type Configuration } from "@genga/runtime";
@@ -23,6 +23,8 @@ export interface Everything {
   readonly apiUrl: string;
   /** The API key for the owner's requests; undefined if the API asks for none. */
   readonly apiKey: string | undefined;
+  /** Where ComfyUI's own protocol is served. */
+  readonly doorUrl: string;
   readonly comfyuiUrls: readonly string[];
   readonly logFolder: string;
   /** Stops all parts in this order: workers, API, simulator, Redis, Postgres. */
@@ -105,8 +107,11 @@ export async function startEverything(options: EverythingOptions): Promise<Every
     ]);
 
     const own = await findOwnKey({ configured: configuration.apiKeys, databaseUrl: services.databaseUrl });
+    const doorPort =
+      configuration.comfyuiDoorPort ?? (await freeDoorPort(configuration.dataDir, comfyuiUrls));
     const apiEnv = {
       ...env,
+      COMFYUI_DOOR_PORT: String(doorPort),
       ...(own?.isForThisRun === true && { API_KEYS: withKey(options.env["API_KEYS"], own.key) }),
     };
     const workerNames = Array.from({ length: options.workers }, (_, index) =>
@@ -116,13 +121,18 @@ export async function startEverything(options: EverythingOptions): Promise<Every
       run(running.api, "api", entries.api, apiEnv),
       ...workerNames.map((name) => run(running.workers, name, entries.worker, env)),
     ]);
-    const fallbackUrl = `http://${configuration.host}:${configuration.port}`;
-    const apiUrl = String(api["url"] ?? fallbackUrl).replace(/\/$/, "");
-    return { apiUrl, apiKey: own?.key.key, comfyuiUrls, logFolder, stop: () => running.stop() };
+    const apiUrl = urlOf(api["url"], configuration);
+    const doorUrl = urlOf(api["doorUrl"], { ...configuration, port: doorPort });
+    return { apiUrl, apiKey: own?.key.key, doorUrl, comfyuiUrls, logFolder, stop: () => running.stop() };
   } catch (error) {
     await running.stop();
     throw error;
   }
+}
+
+/** Where a service said that it answers, without a slash at the end. */
+function urlOf(said: string | number | undefined, { host, port }: { host: string; port: number }): string {
+  return String(said ?? `http://${host}:${port}`).replace(/\/$/, "");
 }
 
 /** Waits until all have ended, also when one fails, so that nothing is still starting when the others are stopped. */
@@ -149,10 +159,21 @@ function withKey(apiKeys: string | undefined, { tenant, role, key }: ApiKey): st
  * the same server.
  */
 async function simulatorPort(dataDir: string): Promise<number> {
-  const file = join(dataDir, "simulator-port");
+  return await rememberedPort(join(dataDir, "simulator-port"), () => true);
+}
+
+/** The port of the last start if it is free, for clients that were told its URL; never that of a server, which may not run now. */
+async function freeDoorPort(dataDir: string, comfyuiUrls: readonly string[]): Promise<number> {
+  const taken = new Set(comfyuiUrls.map((url) => new URL(url).port));
+  return await rememberedPort(join(dataDir, "door-port"), (port) => !taken.has(String(port)));
+}
+
+async function rememberedPort(file: string, mayBe: (port: number) => boolean): Promise<number> {
   const last = existsSync(file) ? Number(readFileSync(file, "utf8")) : 0;
-  const port = await freePort(Number.isInteger(last) && last > 0 && last < 65_536 ? last : undefined);
-  mkdirSync(dataDir, { recursive: true });
+  const isPort = Number.isInteger(last) && last > 0 && last < 65_536 && mayBe(last);
+  let port = await freePort(isPort ? last : undefined);
+  while (!mayBe(port)) port = await freePort();
+  mkdirSync(dirname(file), { recursive: true });
   writeFileSync(file, String(port));
   return port;
 }

@@ -19,7 +19,7 @@ import { KnownDefinitions } from "./known-definitions.ts";
 import { LoadedModel } from "./loaded-model.ts";
 import { OthersPrompts } from "./others-prompts.ts";
 import { RefillTime } from "./refill-time.ts";
-import { freeMemoryIn, requireHistory } from "./server-answers.ts";
+import { freeMemoryIn, notGenga, requireHistory } from "./server-answers.ts";
 import { failedCheck, healthLimits, ServerHealth } from "./server-health.ts";
 import { ServerRow } from "./server-row.ts";
 import { type ServerRun } from "./server-run.ts";
@@ -335,7 +335,7 @@ export class OwnedServer implements JobServer {
 
   async #askServer(): Promise<void> {
     const requestOptions = { timeoutMs: checkTimeoutMs, signal: this.#closing.signal };
-    const stats = await this.connector.systemStats(requestOptions);
+    const stats = notGenga(await this.connector.systemStats(requestOptions));
     this.wear.noteMemory(freeMemoryIn(stats));
     this.#noteRestart();
     const idsBefore = this.promptIds;

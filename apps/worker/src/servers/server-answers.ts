@@ -24,6 +24,14 @@ export function versionIn(stats: unknown): string | null {
   return systemStatsSchema.safeParse(stats).data?.system?.comfyui_version ?? null;
 }
 
+/** A farm must not be a server of itself, or of another farm. @param stats the answer to `/system_stats` @throws ComfyUIError */
+export function notGenga<Stats>(stats: Stats): Stats {
+  if (z.object({ genga: z.unknown() }).safeParse(stats).data?.genga === undefined) return stats;
+  const message =
+    "This is no ComfyUI: it is Genga, which serves ComfyUI's protocol in front of its own servers.";
+  throw new ComfyUIError("bad_reply", message);
+}
+
 /** Free memory; of several devices, that of the one with least. `null` = the server does not tell it. */
 export interface FreeMemory {
   vramBytes: number | null;

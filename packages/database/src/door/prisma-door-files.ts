@@ -54,16 +54,19 @@ export class PrismaDoorFiles implements DoorFiles {
     );
   }
 
-  findFile(tenantId: string, { type, subfolder, name }: DoorFileName): Promise<DoorFile | null> {
+  findFiles(tenantId: string, names: readonly DoorFileName[]): Promise<(DoorFile | null)[]> {
     return withMappedErrors(async () => {
-      const row = await this.#database.doorFile.findUnique({
-        where: { tenantId_type_subfolder_name: { tenantId, type, subfolder, name } },
-        select: { jobId: true, source: true, uploadId: true },
-      });
-      if (row === null) return null;
-      const { jobId, source, uploadId } = row;
-      if (uploadId !== null) return { uploadId };
-      return jobId === null || source === null ? null : { jobId, source };
+      if (names.length === 0) return [];
+      const rows = await this.#database.$queryRaw<
+        { place: number; jobId: string | null; source: string | null; uploadId: string | null }[]
+      >`
+        SELECT wanted.place, file.job_id AS "jobId", file.source, file.upload_id AS "uploadId"
+        FROM jsonb_to_recordset(${toStoredJson(names.map((name, place) => ({ ...name, place })))}::jsonb) AS wanted(
+          place int, type text, subfolder text, name text)
+        JOIN door_files file ON file.tenant_id = ${tenantId}::uuid AND file.type = wanted.type
+          AND file.subfolder = wanted.subfolder AND file.name = wanted.name`;
+      const byPlace = new Map(rows.map(({ place, ...row }) => [place, row]));
+      return names.map((_name, place) => fileOf(byPlace.get(place)));
     });
   }
 
@@ -103,6 +106,15 @@ export class PrismaDoorFiles implements DoorFiles {
         ) newest JOIN uploads ON uploads.id = newest.upload_id ORDER BY newest.subfolder, newest.name`,
     );
   }
+}
+
+function fileOf(
+  row: { jobId: string | null; source: string | null; uploadId: string | null } | undefined,
+): DoorFile | null {
+  if (row === undefined) return null;
+  const { jobId, source, uploadId } = row;
+  if (uploadId !== null) return { uploadId };
+  return jobId === null || source === null ? null : { jobId, source };
 }
 
 /** Names those files that have no name yet; in each folder a stem is counted on from its highest counter. */

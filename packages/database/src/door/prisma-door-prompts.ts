@@ -28,7 +28,7 @@ const withGraph = Prisma.sql`
 const isActive = Prisma.sql`job.door AND job.status IN ('queued', 'processing')`;
 /** A server has no entry of a prompt that was taken out of its queue. */
 const hasEnded = Prisma.sql`(
-  job.status IN ('completed', 'failed', 'timeout') OR (job.status = 'cancelled' AND job.started_at IS NOT NULL))`;
+  job.status IN ('completed', 'failed', 'timeout') OR (job.status = 'cancelled' AND job.attempt > 0))`;
 
 const endedColumns = Prisma.sql`
   ${promptColumns}, ${graphColumns}, entry.entry, job.failure_message AS "failureMessage",

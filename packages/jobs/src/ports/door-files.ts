@@ -49,7 +49,8 @@ export interface DoorFiles {
    * before, perhaps in an earlier attempt, keeps its name. An unknown job gets no names.
    */
   nameOutputs(jobId: string, files: readonly UnnamedDoorFile[]): Promise<Map<string, DoorFileName>>;
-  findFile(tenantId: string, name: DoorFileName): Promise<DoorFile | null>;
+  /** What stands behind these names, in their order; `null` = nothing of this tenant. */
+  findFiles(tenantId: string, names: readonly DoorFileName[]): Promise<(DoorFile | null)[]>;
   /**
    * Puts an upload under a name. If the name has another content, a new name is made (`name (1).png`), unless the name may be
    * taken over.

@@ -58,7 +58,7 @@ export function warningOfTemporaryOutputs(
   { keepPreviews }: { keepPreviews: boolean },
 ): string | undefined {
   const outputs = outputNodesOf(workflow, objectInfo);
-  const temporary = outputs.filter(([, node]) => isTemporary(node));
+  const temporary = outputs.filter(([, node]) => isTemporaryNode(node));
   const silent = outputs.filter(([, { class_type: classType }]) => silentClasses.has(classType));
   if (outputs.length === 0 || temporary.length + silent.length < outputs.length) return undefined;
   if (temporary.length === 0) {
@@ -71,7 +71,8 @@ export function warningOfTemporaryOutputs(
   );
 }
 
-function isTemporary({ class_type: classType, inputs }: Workflow[string]): boolean {
+/** Whether the files of such a node are always temporary. */
+export function isTemporaryNode({ class_type: classType, inputs }: Workflow[string]): boolean {
   const saving = savingInputs.get(classType);
   return temporaryClasses.has(classType) || (saving !== undefined && inputs[saving] === false);
 }

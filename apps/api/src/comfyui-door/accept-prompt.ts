@@ -1,0 +1,215 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { type ObjectInfo } from "@genga/comfyui";
+import {
+  InvalidJobError,
+  isTerminal,
+  type DoorFiles,
+  type DoorPrompts,
+  type IdempotencyClaim,
+  type IdempotencyStore,
+  type Job,
+  type JobReader,
+  type NewDoorPrompt,
+  type Principal,
+  type UploadFinder,
+} from "@genga/jobs";
+import { claimMs, holdClaim, sha256 } from "../accepting/hold-claim.ts";
+import { parseJsonBytes } from "../http/json-body.ts";
+import { RefusedError } from "../http/problem-document.ts";
+import { type KnownServers } from "../servers/known-servers.ts";
+import { type JobCommands } from "../submissions/job-commands.ts";
+import { emptyErrors, refusalOfGraph, type RefusedGraph } from "./node-errors.ts";
+import { isNode, noOutputs, readPrompt, type ReadPrompt } from "./read-prompt.ts";
+import { rewriteGraph } from "./rewrite-graph.ts";
+import { PromptRefusedError, serverError, type NodeErrors, type ServerRefusal } from "./server-refusal.ts";
+import { isNewer, newestFirst } from "./server-version.ts";
+
+export interface PromptParts {
+  prompts: Pick<DoorPrompts, "findByPromptIds">;
+  files: Pick<DoorFiles, "findFiles">;
+  uploads: UploadFinder;
+  jobs: JobReader;
+  idempotency: IdempotencyStore;
+  servers: Pick<KnownServers, "list" | "farm">;
+}
+
+/** The answer to `POST /prompt`. */
+export type PromptAnswer =
+  | {
+      status: 200;
+      body: { prompt_id: string; number: number; node_errors: Record<string, never> };
+      job: Job | null;
+    }
+  | { status: 400; body: ServerRefusal };
+
+/** The API that claims of prompt ids belong to. */
+const door = "comfyui";
+const waitMs = 100;
+const waitsMax = 100;
+
+/**
+ * Accepts a prompt as a job. While the newest job of the prompt id has the same graph and has not ended, the prompt is that job,
+ * so that a client may send it again when it got no answer.
+ * @throws RefusedError @throws LimitReachedError @throws StoreUnavailableError
+ */
+export async function acceptPrompt(
+  body: Uint8Array,
+  principal: Principal,
+  commands: Pick<JobCommands, "create">,
+  parts: PromptParts,
+): Promise<PromptAnswer> {
+  try {
+    const view = await viewOfServers(parts.servers);
+    const read = readPrompt(await parseJsonBytes(body), { onlyUuids: view.isNewer });
+    const create = (claim?: IdempotencyClaim): Promise<Accepted> =>
+      createPrompt(read, view, { principal, commands, parts, claim });
+    const { promptId, number, job } = read.hasOwnId
+      ? await acceptOnce(read, principal.tenant.id, parts, create)
+      : await create();
+    return { status: 200, body: { prompt_id: promptId, number, node_errors: {} }, job };
+  } catch (error) {
+    if (error instanceof PromptRefusedError) return { status: 400, body: error.refusal };
+    throw error;
+  }
+}
+
+interface Accepted {
+  promptId: string;
+  number: number;
+  /** `null` = it was accepted before. */
+  job: Job | null;
+}
+
+/** What the known servers say of classes, and which protocol clients expect. */
+interface ServersView {
+  isKnown: boolean;
+  isNewer: boolean;
+  definitionOf: (classType: string) => ObjectInfo[string] | undefined;
+}
+
+async function viewOfServers(servers: PromptParts["servers"]): Promise<ServersView> {
+  const [known, farm] = [await servers.list(), await servers.farm()];
+  const versions = new Map(farm.servers.map(({ id, version }) => [id, version]));
+  const sorted = known.toSorted((one, other) =>
+    newestFirst(versions.get(one.id) ?? null, versions.get(other.id) ?? null),
+  );
+  const [newest] = sorted;
+  return {
+    isKnown: newest !== undefined,
+    isNewer: isNewer(newest === undefined ? null : (versions.get(newest.id) ?? null)),
+    definitionOf: (classType) => {
+      const having = sorted.find(({ objectInfo }) => Object.hasOwn(objectInfo, classType));
+      return having?.objectInfo[classType];
+    },
+  };
+}
+
+/**
+ * Of two requests with one prompt id and graph at the same time, one makes the job and the other one finds it: both claim the
+ * place after the job that they found under the prompt id.
+ */
+async function acceptOnce(
+  read: ReadPrompt,
+  tenantId: string,
+  { prompts, idempotency }: PromptParts,
+  create: (claim?: IdempotencyClaim) => Promise<Accepted>,
+): Promise<Accepted> {
+  const { promptId, saidHash } = read;
+  for (let waits = 0; waits < waitsMax; waits += 1) {
+    const [newest] = await prompts.findByPromptIds(tenantId, [promptId]);
+    if (newest?.saidHash === saidHash && !isTerminal(newest.status))
+      return { promptId, number: newest.number, job: null };
+    const keyHash = sha256(JSON.stringify([promptId, saidHash, newest?.jobId ?? null]));
+    const request = { route: "prompt", bodyHash: saidHash };
+    const claimed = await idempotency.claim({ tenantId, door, keyHash }, request, claimMs);
+    if (claimed.outcome === "claimed")
+      return await holdClaim(idempotency, claimed.claim, () => create(claimed.claim));
+    if (claimed.outcome === "accepted") {
+      const [made] = await prompts.findByPromptIds(tenantId, [promptId]);
+      // The job of this claim was removed meanwhile.
+      return made === undefined || made.jobId === newest?.jobId
+        ? await create()
+        : { promptId, number: made.number, job: null };
+    }
+    await sleep(waitMs);
+  }
+  throw new RefusedError("request-under-way", "The same prompt has not been answered yet. Send it again.", {
+    headers: { "retry-after": "1" },
+  });
+}
+
+async function createPrompt(
+  read: ReadPrompt,
+  view: ServersView,
+  {
+    principal,
+    commands,
+    parts,
+    claim,
+  }: {
+    principal: Principal;
+    commands: Pick<JobCommands, "create">;
+    parts: PromptParts;
+    claim: IdempotencyClaim | undefined;
+  },
+): Promise<Accepted> {
+  const { definitionOf } = view;
+  const outputNodes = outputNodesOf(read, view);
+  const { promptId, clientId, targets, saidHash, extraData } = read;
+  const rewritten = await rewriteGraph(read.graph, {
+    ...{ tenantId: principal.tenant.id, doorFiles: parts.files, uploads: parts.uploads, jobs: parts.jobs },
+    definitionOf,
+  });
+  const refused: RefusedGraph = { graph: read.graph, definitionOf, outputNodes, isNewer: view.isNewer };
+  const number = read.number ?? nextNumber(read.isFront);
+  const said: NewDoorPrompt = {
+    ...{ keyName: principal.keyName, promptId, clientId, number, saidHash, targets, outputNodes },
+    ...{ socketNodes: rewritten.socketNodes, rewrites: rewritten.rewrites },
+  };
+  const parameters = {
+    workflow: rewritten.graph,
+    keepPreviews: true,
+    ...(extraData !== undefined && { extraData }),
+  };
+  try {
+    if (rewritten.missing.length > 0) throw refusalOfFiles(rewritten.missing, refused);
+    const request = { type: "workflow" as const, parameters, options: { door: said } };
+    const { job } = await commands.create({ request, problems: [] }, claim);
+    return { promptId, number, job };
+  } catch (error) {
+    throw error instanceof InvalidJobError ? refusalOfGraph(error.problems, refused) : error;
+  }
+}
+
+function refusalOfFiles(
+  missing: Awaited<ReturnType<typeof rewriteGraph>>["missing"],
+  refused: RefusedGraph,
+): PromptRefusedError {
+  const nodeErrors: Record<string, NodeErrors> = {};
+  for (const { nodeId, error } of missing) {
+    nodeErrors[nodeId] ??= emptyErrors(nodeId, refused);
+    nodeErrors[nodeId].errors.push(error);
+  }
+  return new PromptRefusedError(
+    serverError("prompt_outputs_failed_validation", "Prompt outputs failed validation"),
+    nodeErrors,
+  );
+}
+
+/** The nodes whose results a server would make; of a class that no known server has, nobody knows. */
+function outputNodesOf({ graph, targets }: ReadPrompt, { isKnown, definitionOf }: ServersView): string[] {
+  const ids = Object.entries(graph).flatMap(([id, node]) => {
+    if (!isNode(node)) return [];
+    return !isKnown || definitionOf(node.class_type)?.isOutputNode === true ? [id] : [];
+  });
+  if (targets === null) return ids;
+  const chosen = ids.filter((id) => targets.includes(id));
+  if (chosen.length === 0) throw noOutputs();
+  return chosen;
+}
+
+/** A server counts its prompts. This number also grows with each prompt, and is the same idea on every process: the time. */
+function nextNumber(isFront: boolean): number {
+  const now = Date.now();
+  return isFront ? -now : now;
+}

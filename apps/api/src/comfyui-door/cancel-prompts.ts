@@ -1,0 +1,35 @@
+import { JobNotFoundError, JobRemovedError, type Principal } from "@genga/jobs";
+import { type DoorParts } from "./door-parts.ts";
+
+/** Prompts that are cancelled at once. */
+const atOnce = 8;
+
+/**
+ * Cancels prompts of the key that sent the request, and of no other: the clear of a plugin must not cancel what somebody else of
+ * the tenant has submitted.
+ * @returns whether any was cancelled, or its worker was asked to
+ */
+export async function cancelPrompts(
+  which: { promptIds?: readonly string[]; status?: "queued" | "processing" },
+  principal: Principal,
+  { door, jobCommands }: Pick<DoorParts, "door" | "jobCommands">,
+): Promise<boolean> {
+  const { tenant, keyName } = principal;
+  const ids = await door.prompts.findActiveJobs(tenant.id, keyName, which);
+  const commands = jobCommands(principal);
+  let isAny = false;
+  for (let from = 0; from < ids.length; from += atOnce) {
+    const outcomes = await Promise.all(
+      ids.slice(from, from + atOnce).map((id) =>
+        commands.requestCancel(id).catch((error: unknown) => {
+          if (error instanceof JobNotFoundError || error instanceof JobRemovedError)
+            return { outcome: "ended" };
+          throw error;
+        }),
+      ),
+    );
+    isAny ||= outcomes.some(({ outcome }) => outcome !== "ended");
+  }
+  if (isAny) door.upgrades?.noteQueue(tenant.id);
+  return isAny;
+}

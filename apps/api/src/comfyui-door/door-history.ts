@@ -1,0 +1,136 @@
+import { parseExactJson, stringifyExactJson, uncountedName, type Workflow } from "@genga/comfyui";
+import {
+  doorFileSource,
+  type DoorFileName,
+  type DoorFiles,
+  type DoorPromptWithGraph,
+  type EndedDoorPrompt,
+  type JobOutput,
+  type JobReader,
+  type UnnamedDoorFile,
+} from "@genga/jobs";
+import { isTemporaryNode } from "@genga/workflows";
+import { withoutRewrites } from "./rewrite-graph.ts";
+
+export interface DoorHistoryParts {
+  jobs: JobReader;
+  files: Pick<DoorFiles, "nameOutputs">;
+}
+
+/** Prompts in the form of a server's queue and history, as JSON texts: graphs keep the digits of their numbers. */
+export class DoorHistory {
+  readonly #parts: DoorHistoryParts;
+
+  constructor(parts: DoorHistoryParts) {
+    this.#parts = parts;
+  }
+
+  /** An entry of `/history`. */
+  async entryOf(prompt: EndedDoorPrompt): Promise<string> {
+    const told = prompt.entry ?? JSON.stringify(await this.#untold(prompt));
+    const rest = told.slice(1).trimStart();
+    return `{"prompt":${queueEntry(prompt)}${rest.startsWith("}") ? "" : ","}${rest}`;
+  }
+
+  /** The entry of a prompt whose end no server told: it timed out, was cancelled, or its worker is of an older version. */
+  async #untold(prompt: EndedDoorPrompt): Promise<object> {
+    const isComplete = prompt.status === "completed";
+    const outputs = isComplete ? await this.#outputsOf(prompt) : {};
+    const meta = Object.fromEntries(
+      Object.keys(outputs).map((id) => [
+        id,
+        { node_id: id, display_node: id, parent_node: null, real_node_id: id },
+      ]),
+    );
+    const status = {
+      status_str: isComplete ? "success" : "error",
+      completed: isComplete,
+      messages: messagesOf(prompt),
+    };
+    return { outputs, status, meta };
+  }
+
+  async #outputsOf(prompt: EndedDoorPrompt): Promise<Record<string, Record<string, unknown[]>>> {
+    const { jobId, tenantId, socketNodes } = prompt;
+    const all = await this.#parts.jobs.of(tenantId).listOutputs(jobId);
+    const outputs = all.filter(({ nodeId }) => !socketNodes.includes(nodeId));
+    const placed = placesOf(outputs);
+    const graph = JSON.parse(prompt.workflow) as Workflow;
+    const unnamed = placed.flatMap(({ output, source }) => unnamedFile(output, source, graph) ?? []);
+    const names = await this.#parts.files.nameOutputs(jobId, unnamed);
+    const byNode: Record<string, Record<string, unknown[]>> = {};
+    for (const { output, source } of placed) {
+      const shown = output.kind === "text" ? output.text : inWords(names.get(source));
+      const ofNode = (byNode[output.nodeId] ??= {});
+      if (shown !== undefined) (ofNode[output.key] ??= []).push(shown);
+    }
+    return byNode;
+  }
+}
+
+/** An entry of `/queue`: `[number, prompt id, graph, extra data, output nodes]`. */
+export function queueEntry(prompt: DoorPromptWithGraph): string {
+  const { number, promptId, outputNodes, workflow, rewrites, extraData, clientId, createdAt } = prompt;
+  const graph =
+    rewrites.length === 0
+      ? workflow
+      : stringifyExactJson(withoutRewrites(parseExactJson(workflow) as Record<string, unknown>, rewrites));
+  const own = JSON.stringify({
+    ...(clientId !== null && { client_id: clientId }),
+    create_time: createdAt.getTime(),
+  });
+  const given = (extraData ?? "{}").trim().slice(1, -1).trim();
+  const extra = given === "" ? own : `{${given},${own.slice(1)}`;
+  return `[${number},${JSON.stringify(promptId)},${graph},${extra},${JSON.stringify(outputNodes)}]`;
+}
+
+function placesOf(outputs: readonly JobOutput[]): { output: JobOutput; source: string }[] {
+  const counts = new Map<string, number>();
+  return outputs
+    .toSorted((one, other) => one.index - other.index)
+    .map((output) => {
+      const list = JSON.stringify([output.nodeId, output.key]);
+      const index = counts.get(list) ?? 0;
+      counts.set(list, index + 1);
+      return { output, source: doorFileSource({ nodeId: output.nodeId, key: output.key, index }) };
+    });
+}
+
+function unnamedFile(output: JobOutput, source: string, graph: Workflow): UnnamedDoorFile | undefined {
+  if (output.kind === "text") return undefined;
+  const node = graph[output.nodeId];
+  const type = node !== undefined && isTemporaryNode(node) ? "temp" : "output";
+  return { source, type, ...uncountedName(output.filename ?? "output", node) };
+}
+
+function inWords(name: DoorFileName | undefined): object | undefined {
+  return name === undefined ? undefined : { filename: name.name, subfolder: name.subfolder, type: name.type };
+}
+
+/** A server's messages of a prompt that it does not know any more. */
+function messagesOf(prompt: EndedDoorPrompt): [string, object][] {
+  const { promptId, startedAt, createdAt, finishedAt, status, failure } = prompt;
+  const begun = (startedAt ?? createdAt).getTime();
+  const ended = (finishedAt ?? createdAt).getTime();
+  const first: [string, object][] = [
+    ["execution_start", { prompt_id: promptId, timestamp: begun }],
+    ["execution_cached", { nodes: [], prompt_id: promptId, timestamp: begun }],
+  ];
+  if (status === "completed")
+    return [...first, ["execution_success", { prompt_id: promptId, timestamp: ended }]];
+  const node = { node_id: failure?.nodeId ?? "", node_type: failure?.nodeType ?? "", executed: [] };
+  if (status === "cancelled")
+    return [...first, ["execution_interrupted", { prompt_id: promptId, ...node, timestamp: ended }]];
+  const message = `${failure?.message ?? "The prompt did not end in time."}\n`;
+  const error = {
+    ...{
+      prompt_id: promptId,
+      ...node,
+      exception_message: message,
+      exception_type: "RuntimeError",
+      traceback: [],
+    },
+    ...{ current_inputs: {}, current_outputs: [], timestamp: ended },
+  };
+  return [...first, ["execution_error", error]];
+}

@@ -1,0 +1,253 @@
+import { isObject, linkOf, specOf, type InputSpec, type ObjectInfo } from "@genga/comfyui";
+import { type JobProblem } from "@genga/jobs";
+import { isNode } from "./read-prompt.ts";
+import {
+  PromptRefusedError,
+  serverError,
+  type NodeErrors,
+  type ServerError,
+  type ServerRefusal,
+} from "./server-refusal.ts";
+
+/** What a refusal in the words of a server needs besides the problems. */
+export interface RefusedGraph {
+  graph: Record<string, unknown>;
+  /** The definition of a class, by any server that has it. */
+  definitionOf: (classType: string) => ObjectInfo[string] | undefined;
+  outputNodes: readonly string[];
+  /** The shapes of 0.28, which name missing nodes and cycles. */
+  isNewer: boolean;
+}
+
+/** Tells the problems of a graph as a server would (PROTOCOL 2, PROTOCOL-0.28 1). */
+export function refusalOfGraph(problems: readonly JobProblem[], refused: RefusedGraph): PromptRefusedError {
+  const [first] = problems;
+  const missing = problems.find(({ code }) => code === "unknown-node-class" || code === "missing-class-type");
+  if (missing !== undefined) return new PromptRefusedError(missingClass(missing, refused));
+  if (first?.code === "prompt-no-outputs")
+    return new PromptRefusedError(serverError("prompt_no_outputs", "Prompt has no outputs"));
+  const cycle = problems.find(({ code }) => code === "dependency-cycle");
+  if (cycle !== undefined) return cycleRefusal(cycle, refused);
+  const ofNodes = problems.filter(({ nodeId }) => nodeId !== undefined && isNode(refused.graph[nodeId]));
+  if (ofNodes.length === 0) {
+    const type = first === undefined ? "invalid_prompt" : serverTypeOf(first.code);
+    const message = problems.map(({ message: text }) => text).join(" ");
+    return new PromptRefusedError(serverError(type, message, { details: first?.path ?? "" }));
+  }
+  const nodeErrors = nodeErrorsOf(ofNodes, refused);
+  const ofOutputs = refused.outputNodes.flatMap((id) => nodeErrors[id]?.errors ?? []);
+  const details = ofOutputs.map((error) => `${error.message}: ${error.details}`).join("\n");
+  return new PromptRefusedError(validationFailed(details), nodeErrors);
+}
+
+function validationFailed(details = ""): ServerError {
+  return serverError("prompt_outputs_failed_validation", "Prompt outputs failed validation", { details });
+}
+
+function nodeErrorsOf(problems: readonly JobProblem[], refused: RefusedGraph): ServerRefusal["node_errors"] {
+  const nodeErrors: Record<string, NodeErrors> = {};
+  for (const problem of problems) {
+    const { nodeId = "" } = problem;
+    nodeErrors[nodeId] ??= emptyErrors(nodeId, refused);
+    nodeErrors[nodeId].errors.push(errorOf(problem, refused));
+  }
+  return nodeErrors;
+}
+
+/** What is said of a node before its errors are. */
+export function emptyErrors(nodeId: string, { graph, outputNodes }: RefusedGraph): NodeErrors {
+  const node = graph[nodeId];
+  const dependent = outputNodes.filter((id) => isAbove(nodeId, id, graph));
+  return { errors: [], dependent_outputs: dependent, class_type: isNode(node) ? node.class_type : "" };
+}
+
+/** Whether the output node is this node, or takes what it makes. */
+function isAbove(nodeId: string, outputId: string, graph: Record<string, unknown>): boolean {
+  const [seen, waiting] = [new Set<string>(), [outputId]];
+  for (let id = waiting.pop(); id !== undefined; id = waiting.pop()) {
+    if (id === nodeId) return true;
+    if (seen.has(id)) continue;
+    seen.add(id);
+    const node = graph[id];
+    if (!isNode(node)) continue;
+    for (const value of Object.values(node.inputs)) {
+      const link = linkOf(value);
+      if (link !== undefined) waiting.push(link.nodeId);
+    }
+  }
+  return false;
+}
+
+function missingClass({ nodeId = "" }: JobProblem, { graph, isNewer }: RefusedGraph): ServerError {
+  const node = graph[nodeId];
+  const given = isObject(node) ? node["class_type"] : undefined;
+  const details = `Node ID '#${nodeId}'`;
+  const classType = typeof given === "string" ? given : null;
+  if (!isNewer) {
+    const message =
+      classType === null
+        ? "Cannot execute because a node is missing the class_type property."
+        : `Cannot execute because node ${classType} does not exist.`;
+    return serverError("invalid_prompt", message, { details });
+  }
+  const meta = isObject(node) ? node["_meta"] : undefined;
+  const said = isObject(meta) ? meta["title"] : undefined;
+  const title = typeof said === "string" ? said : classType;
+  const message =
+    classType === null
+      ? `Node '${title ?? `ID #${nodeId}`}' has no class_type. The workflow may be corrupted or a custom node is missing.`
+      : `Node '${title}' not found. The custom node may not be installed.`;
+  const info = { node_id: nodeId, class_type: classType, node_title: title };
+  return serverError("missing_node_type", message, { details, extra_info: info });
+}
+
+function cycleRefusal({ nodeId = "" }: JobProblem, refused: RefusedGraph): PromptRefusedError {
+  if (!refused.isNewer) return new PromptRefusedError(validationFailed());
+  const ring = ringOf(nodeId, refused.graph);
+  const named = [...ring, ring[0] ?? nodeId].map((id) => {
+    const node = refused.graph[id];
+    return `${id} (${isNode(node) ? node.class_type : ""})`;
+  });
+  const nodeErrors = Object.fromEntries(
+    ring.map((id) => {
+      const info = { node_id: id, cycle_nodes: ring };
+      const details = named.join(" -> ");
+      const error = serverError("dependency_cycle", "Dependency cycle detected", {
+        details,
+        extra_info: info,
+      });
+      return [id, { ...emptyErrors(id, refused), errors: [error] }];
+    }),
+  );
+  return new PromptRefusedError(validationFailed(), nodeErrors);
+}
+
+/** The nodes of a ring through this node, each followed by the one whose result it takes. */
+function ringOf(start: string, graph: Record<string, unknown>): string[] {
+  const from = new Map<string, string>();
+  const waiting = [start];
+  for (let id = waiting.shift(); id !== undefined; id = waiting.shift()) {
+    const node = graph[id];
+    if (!isNode(node)) continue;
+    for (const value of Object.values(node.inputs)) {
+      const next = linkOf(value)?.nodeId;
+      if (next === undefined || (from.has(next) && next !== start)) continue;
+      if (next === start) {
+        const ring = [id];
+        for (let at = from.get(id); at !== undefined && id !== start; at = from.get(at)) ring.unshift(at);
+        return ring;
+      }
+      from.set(next, id);
+      waiting.push(next);
+    }
+  }
+  return [start];
+}
+
+/** Codes of the judge that a server has other words for. */
+const serverTypes: Readonly<Record<string, string>> = {
+  "unknown-model": "value_not_in_list",
+  "unknown-value": "value_not_in_list",
+  "linked-node-missing": "exception_during_inner_validation",
+  "linked-slot-missing": "exception_during_inner_validation",
+  "unknown-upload": "custom_validation_failed",
+  "forbidden-file": "custom_validation_failed",
+  "wrong-kind-of-file": "custom_validation_failed",
+};
+
+function serverTypeOf(code: string): string {
+  return serverTypes[code] ?? code.replaceAll("-", "_");
+}
+
+/** A list with more choices is not shown. */
+const shownChoicesMax = 20;
+
+function errorOf(problem: JobProblem, { graph, definitionOf }: RefusedGraph): ServerError {
+  const { nodeId = "", input, message } = problem;
+  const type = serverTypeOf(problem.code);
+  const node = graph[nodeId];
+  if (input === undefined || !isNode(node)) return serverError(type, message);
+  const definition = definitionOf(node.class_type);
+  const spec = definition === undefined ? undefined : specOf(definition, input);
+  const value = node.inputs[input];
+  const config = spec === undefined ? undefined : [spec[0], spec[1] ?? {}];
+  const info = { input_name: input, input_config: config, received_value: value };
+  const bounds = (name: "min" | "max"): string => shown(spec?.[1]?.[name]);
+  switch (type) {
+    case "required_input_missing":
+      return serverError(type, "Required input is missing", {
+        details: input.slice(input.lastIndexOf(".") + 1),
+        extra_info: { input_name: input },
+      });
+    case "value_smaller_than_min":
+      return serverError(type, `Value ${shown(value)} smaller than min of ${bounds("min")}`, {
+        details: input,
+        extra_info: info,
+      });
+    case "value_bigger_than_max":
+      return serverError(type, `Value ${shown(value)} bigger than max of ${bounds("max")}`, {
+        details: input,
+        extra_info: info,
+      });
+    case "value_not_in_list":
+      return notInList(type, input, value, spec, info);
+    case "bad_linked_input":
+      return serverError(type, "Bad linked input, must be a length-2 list of [node_id, slot_index]", {
+        details: input,
+        extra_info: info,
+      });
+    case "invalid_input_type":
+      return serverError(type, `Failed to convert an input value to a ${String(spec?.[0] ?? "")} value`, {
+        details: `${input}, ${shown(value)}, ${message}`,
+        extra_info: { ...info, exception_message: message },
+      });
+    case "return_type_mismatch":
+      return serverError(type, "Return type mismatch between linked nodes", {
+        details: `${input}, received_type(${String(problem.received)}) mismatch input_type(${String(spec?.[0] ?? "")})`,
+        extra_info: {
+          input_name: input,
+          input_config: config,
+          received_type: problem.received,
+          linked_node: value,
+        },
+      });
+    case "custom_validation_failed":
+      return serverError(type, "Custom validation failed for node", {
+        details: `${input} - ${message}`,
+        extra_info: { input_name: input },
+      });
+    case "exception_during_inner_validation":
+      return serverError(type, "Exception when validating inner node", {
+        details: message,
+        extra_info: { ...info, exception_message: message, linked_node: value },
+      });
+    default:
+      return serverError(type, message, { details: input, extra_info: info });
+  }
+}
+
+function notInList(
+  type: string,
+  input: string,
+  value: unknown,
+  spec: InputSpec | undefined,
+  info: Record<string, unknown>,
+): ServerError {
+  const [slot, options] = spec ?? [];
+  const listed = Array.isArray(slot) ? (slot as unknown[]) : options?.["options"];
+  const choices: unknown[] = Array.isArray(listed) ? listed : [];
+  const isLong = choices.length > shownChoicesMax;
+  const list = isLong ? `(list of length ${choices.length})` : `[${choices.map(shown).join(", ")}]`;
+  return serverError(type, "Value not in list", {
+    details: `${input}: ${shown(value)} not in ${list}`,
+    extra_info: isLong ? { ...info, input_config: null } : info,
+  });
+}
+
+/** A value as Python writes it, for the kinds that graphs have. */
+function shown(value: unknown): string {
+  if (typeof value === "string") return `'${value.slice(0, 1_000)}'`;
+  if (value === null || value === undefined) return "None";
+  if (typeof value === "boolean") return value ? "True" : "False";
+  return JSON.stringify(value).slice(0, 1_000);
+}

@@ -1,0 +1,103 @@
+import { Readable } from "node:stream";
+import { StorageError, type JobOutput, type OutputStorage } from "@genga/jobs";
+import { type Sharp } from "sharp";
+import { RefusedError } from "../http/problem-document.ts";
+
+/** What `/view` makes of a picture: `preview=webp;90`, or `channel=rgb`. */
+export type Conversion =
+  { kind: "preview"; format: "webp" | "jpeg"; quality: number } | { kind: "channel"; channel: "rgb" | "a" };
+
+/** Of pictures that are decoded. */
+const pixelsMax = 64 * 1024 * 1024;
+const sourceBytesMax = 128 * 1024 * 1024;
+/** Pictures that one process converts at once; further ones are refused. */
+const atOnceMax = 4;
+const defaultQuality = 90;
+
+/** `undefined` = the file as it is. Formats that are not known are read as WebP, as a server does. */
+export function readConversion(
+  preview: string | undefined,
+  channel: string | undefined,
+): Conversion | undefined {
+  if (preview !== undefined) {
+    const [name = "", quality = ""] = preview.split(";");
+    const asked = /^\d{1,3}$/.test(quality) ? Number(quality) : defaultQuality;
+    return {
+      kind: "preview",
+      format: /jpe?g/i.test(name) ? "jpeg" : "webp",
+      quality: Math.min(Math.max(asked, 1), 100),
+    };
+  }
+  return channel === "rgb" || channel === "a" ? { kind: "channel", channel } : undefined;
+}
+
+/** Converts pictures, a few at once. */
+export class PictureConversions {
+  readonly #storage: OutputStorage;
+  #underWay = 0;
+
+  constructor(storage: OutputStorage) {
+    this.#storage = storage;
+  }
+
+  /** @throws RefusedError for what is no picture, and while too many are converted */
+  async convert(output: JobOutput, conversion: Conversion): Promise<{ mediaType: string; bytes: Buffer }> {
+    return await this.#inTurn(async () => {
+      const picture = await this.#decoderOf(output);
+      if (conversion.kind === "channel")
+        return {
+          mediaType: "image/png",
+          bytes: await ofChannel(picture, conversion.channel).png().toBuffer(),
+        };
+      const { format, quality } = conversion;
+      const bytes = await picture.toFormat(format, { quality }).toBuffer();
+      return { mediaType: `image/${format}`, bytes };
+    });
+  }
+
+  /** The picture with the alpha channel of the mask, as PNG. @throws RefusedError */
+  async withAlphaOf(picture: JobOutput, mask: JobOutput): Promise<Readable> {
+    return await this.#inTurn(async () => {
+      const [base, alpha] = [await this.#decoderOf(picture), await this.#decoderOf(mask)];
+      const { data, info } = await base.removeAlpha().png().toBuffer({ resolveWithObject: true });
+      const resized = alpha.resize(info.width, info.height, { fit: "fill" });
+      const ofMask = await ofChannel(resized, "a").raw().toBuffer();
+      const { default: sharp } = await import("sharp");
+      const raw = { width: info.width, height: info.height, channels: 1 as const };
+      return Readable.from([await sharp(data).joinChannel(ofMask, { raw }).png().toBuffer()]);
+    });
+  }
+
+  async #decoderOf({ storageKey, mediaType, bytes }: JobOutput): Promise<Sharp> {
+    const isPicture = mediaType.startsWith("image/") && !mediaType.includes("svg");
+    if (storageKey === null || !isPicture || bytes > sourceBytesMax) throw noPicture();
+    const chunks: Uint8Array[] = [];
+    for await (const chunk of await this.#storage.read(storageKey)) chunks.push(chunk as Uint8Array);
+    // Imported with the first picture, because a tenth of a second goes into loading it.
+    const { default: sharp } = await import("sharp");
+    return sharp(Buffer.concat(chunks), { limitInputPixels: pixelsMax, failOn: "error" });
+  }
+
+  async #inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
+    if (this.#underWay >= atOnceMax) {
+      const headers = { "retry-after": "1" };
+      throw new RefusedError("too-many-thumbnails", "Too many pictures are being converted.", { headers });
+    }
+    this.#underWay += 1;
+    try {
+      return await work();
+    } catch (error) {
+      throw error instanceof RefusedError || error instanceof StorageError ? error : noPicture(error);
+    } finally {
+      this.#underWay -= 1;
+    }
+  }
+}
+
+function ofChannel(picture: Sharp, channel: "rgb" | "a"): Sharp {
+  return channel === "rgb" ? picture.removeAlpha() : picture.ensureAlpha().extractChannel("alpha");
+}
+
+function noPicture(cause?: unknown): RefusedError {
+  return new RefusedError("bad-request", "The file is no picture that can be converted.", { cause });
+}

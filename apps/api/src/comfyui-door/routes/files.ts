@@ -1,0 +1,218 @@
+import { posix } from "node:path";
+import {
+  uploadStorageKey,
+  type DoorFileName,
+  type DoorFileType,
+  type JobOutput,
+  type Upload,
+} from "@genga/jobs";
+import { contentDisposition } from "../../http/content-disposition.ts";
+import { sendOutput } from "../../http/send-output.ts";
+import { leftSignal, waitForEnd } from "../../jobs/wait-for-end.ts";
+import { keepUpload } from "../../uploads/keep-upload.ts";
+import { receiveFiles } from "../../uploads/receive-files.ts";
+import { RefusedError } from "../../http/problem-document.ts";
+import { queryOf, type DoorRequest, type DoorRoute } from "../door-route.ts";
+import { type DoorParts } from "../door-parts.ts";
+import { isFileName, outputOfSource, readSubfolder, splitAnnotation } from "../file-names.ts";
+import { readConversion } from "../picture-conversion.ts";
+
+/** How long a request for a file waits that its job has named and not stored yet. */
+const waitForFileMs = 30_000;
+
+export const view: DoorRoute = {
+  id: "view",
+  method: "GET",
+  path: "/view",
+  handle: async (asked, parts) => {
+    const { request, response } = asked;
+    const wanted = readViewed(asked);
+    if (typeof wanted === "number") {
+      response.status(wanted).end();
+      return;
+    }
+    const output = await findFile(wanted, asked, parts);
+    if (output === undefined) {
+      response.status(404).end();
+      return;
+    }
+    const conversion = readConversion(queryOf(request, "preview"), queryOf(request, "channel"));
+    if (conversion !== undefined) {
+      const picture = await parts.door.pictures.convert(output, conversion);
+      response.set("content-disposition", contentDisposition("inline", wanted.name));
+      response.type(picture.mediaType).send(picture.bytes);
+      return;
+    }
+    const header = request.get("if-none-match");
+    const isSent = await sendOutput(
+      { request, response },
+      { ...output, filename: wanted.name },
+      parts,
+      header === undefined ? {} : { "If-None-Match": header },
+      // The name may stand for another file later.
+      { maxAgeSeconds: 0, isShared: false },
+    );
+    if (!isSent) response.status(304).end();
+  },
+};
+
+/** Which file is asked for, or the status of the refusal (PROTOCOL 7). */
+function readViewed({ request }: DoorRequest): DoorFileName | number {
+  const given = queryOf(request, "filename");
+  if (given === undefined) return 404;
+  const { name, type: annotated } = splitAnnotation(given);
+  if (name === "" || name.startsWith("/") || name.includes("..")) return 400;
+  const type = annotated ?? typeOf(queryOf(request, "type") ?? "output");
+  if (type === undefined) return 400;
+  const subfolder = readSubfolder(queryOf(request, "subfolder") ?? "");
+  if (subfolder === undefined) return 403;
+  // A server drops folders inside of the name.
+  const plain = posix.basename(name);
+  return isFileName(plain) ? { type, subfolder, name: plain } : 404;
+}
+
+function typeOf(text: string): DoorFileType | undefined {
+  return text === "input" || text === "output" || text === "temp" ? text : undefined;
+}
+
+/** What stands behind a name; of a job that is still saving its outputs it is waited for. */
+async function findFile(
+  wanted: DoorFileName,
+  { response, principal }: DoorRequest,
+  parts: DoorParts,
+): Promise<JobOutput | undefined> {
+  const { door, uploads, feed } = parts;
+  const tenantId = principal.tenant.id;
+  const [file] = await door.files.findFiles(tenantId, [wanted]);
+  if (file === undefined || file === null) return undefined;
+  if ("uploadId" in file) {
+    const [upload] = await uploads.findUploads(tenantId, [file.uploadId]);
+    return upload === undefined ? undefined : asOutput(upload, wanted.name);
+  }
+  const jobs = parts.ownJobs(principal);
+  const job = await jobs.findJob(file.jobId);
+  if (job === null || job === "removed") return undefined;
+  const signal = leftSignal(response);
+  await waitForEnd(job, { feed, jobs }, { ms: waitForFileMs, signal });
+  return outputOfSource(await jobs.listOutputs(job.id), file.source);
+}
+
+function asOutput(upload: Upload, filename: string): JobOutput {
+  const { id, mediaType, bytes, sha256, width, height, durationMs, createdAt } = upload;
+  return {
+    ...{
+      id,
+      jobId: id,
+      attempt: 0,
+      nodeId: "",
+      key: "",
+      index: 0,
+      kind: "file",
+      filename,
+      mediaType,
+      bytes,
+      sha256,
+    },
+    ...{ width, height, durationMs, storageKey: uploadStorageKey(upload), text: null, createdAt },
+  };
+}
+
+/** What a form says beside its file. */
+interface UploadForm {
+  fields: Map<string, string>;
+  file: { upload: Upload; filename: string } | undefined;
+}
+
+export const uploadImage: DoorRoute = {
+  id: "uploadImage",
+  method: "POST",
+  path: "/upload/image",
+  handle: async (asked, parts) => {
+    const { fields, file } = await receiveForm(asked, parts);
+    const wanted = readWanted(fields, file?.filename);
+    if (wanted === undefined || file === undefined) {
+      asked.response.status(400).end();
+      return;
+    }
+    await answerNamed(asked, parts, { wanted, upload: file.upload, fields });
+  },
+};
+
+export const uploadMask: DoorRoute = {
+  id: "uploadMask",
+  method: "POST",
+  path: "/upload/mask",
+  handle: async (asked, parts) => {
+    const { fields, file } = await receiveForm(asked, parts);
+    const wanted = readWanted(fields, file?.filename);
+    const original = readReference(fields.get("original_ref"));
+    if (wanted === undefined || original === undefined || file === undefined) {
+      asked.response.status(400).end();
+      return;
+    }
+    const found = await findFile(original, asked, parts);
+    const tenantId = asked.principal.tenant.id;
+    if (found === undefined) throw new RefusedError("upload-not-found", "original_ref names no file.");
+    const mask = asOutput(file.upload, file.filename);
+    const picture = await parts.door.pictures.withAlphaOf(found, mask);
+    const upload = await keepUpload(picture, leftSignal(asked.response), { ...parts, tenantId });
+    await answerNamed(asked, parts, { wanted, upload, fields });
+  },
+};
+
+async function receiveForm(
+  { request, response, principal }: DoorRequest,
+  parts: DoorParts,
+): Promise<UploadForm> {
+  const tenantId = principal.tenant.id;
+  const fields = new Map<string, string>();
+  const kept = await parts.admission.receiving(tenantId, () =>
+    receiveFiles(
+      { request, response },
+      async ({ content, signal, field, filename }) => {
+        const upload = await keepUpload(content, signal, { ...parts, tenantId });
+        return { upload, field, filename: filename ?? "" };
+      },
+      { onField: (name, value) => fields.set(name, value) },
+    ),
+  );
+  return { fields, file: kept.find(({ field }) => field === "image") };
+}
+
+/** Under which name the client wants the file; `undefined` = no file may have it. */
+function readWanted(fields: UploadForm["fields"], filename: string | undefined): DoorFileName | undefined {
+  const type = typeOf(fields.get("type") ?? "input");
+  const subfolder = readSubfolder(fields.get("subfolder") ?? "");
+  if (type === undefined || subfolder === undefined || filename === undefined || !isFileName(filename))
+    return undefined;
+  return { type, subfolder, name: filename };
+}
+
+function readReference(text: string | undefined): DoorFileName | undefined {
+  try {
+    const said = JSON.parse(text ?? "null") as {
+      filename?: unknown;
+      subfolder?: unknown;
+      type?: unknown;
+    } | null;
+    const { filename, subfolder = "", type = "output" } = said ?? {};
+    if (typeof filename !== "string" || typeof subfolder !== "string" || typeof type !== "string")
+      return undefined;
+    const [folder, known] = [readSubfolder(subfolder), typeOf(type)];
+    return folder === undefined || known === undefined || !isFileName(filename)
+      ? undefined
+      : { type: known, subfolder: folder, name: filename };
+  } catch {
+    return undefined;
+  }
+}
+
+async function answerNamed(
+  { response, principal }: DoorRequest,
+  { door }: DoorParts,
+  { wanted, upload, fields }: { wanted: DoorFileName; upload: Upload; fields: UploadForm["fields"] },
+): Promise<void> {
+  const overwrite = ["true", "1"].includes(fields.get("overwrite") ?? "");
+  const named = await door.files.nameUpload(principal.tenant.id, wanted, { uploadId: upload.id, overwrite });
+  response.json({ name: named.name, subfolder: named.subfolder, type: named.type });
+}

@@ -1,0 +1,72 @@
+import { isObject } from "@genga/comfyui";
+import { RefusedError } from "../../http/problem-document.ts";
+import { anyBody, jsonOf, queryOf, writePart, type DoorRequest, type DoorRoute } from "../door-route.ts";
+import { textsOf } from "./prompts.ts";
+
+/** Entries of an answer: the newest ones unless the client asks for more. */
+const entries = { byDefault: 200, max: 10_000 };
+
+export const getHistory: DoorRoute = {
+  id: "getHistory",
+  method: "GET",
+  path: "/history",
+  handle: async (asked, { door }) => {
+    const { response, principal } = asked;
+    const max = numberOf(asked, "max_items");
+    const offset = numberOf(asked, "offset");
+    const limit = Math.min(max ?? entries.byDefault, entries.max);
+    response.type("json");
+    response.write("{");
+    let isFirst = true;
+    // A server reads a negative offset as none; so many entries from the oldest on.
+    const page = { max: limit, ...(offset !== undefined && offset >= 0 && { offset }) };
+    if (limit > 0) {
+      for await (const part of door.prompts.listEnded(principal.tenant.id, page)) {
+        for (const prompt of part) {
+          const entry = await door.history.entryOf(prompt);
+          const text = `${isFirst ? "" : ","}${JSON.stringify(prompt.promptId)}:${entry}`;
+          if (!(await writePart(response, text))) return;
+          isFirst = false;
+        }
+      }
+    }
+    response.end("}");
+  },
+};
+
+export const getHistoryOfPrompt: DoorRoute = {
+  id: "getHistoryOfPrompt",
+  method: "GET",
+  path: "/history/:promptId",
+  isPolled: true,
+  handle: async ({ request, response, principal }, { door }) => {
+    const promptId = String(request.params["promptId"]);
+    const prompt = promptId.includes("\0")
+      ? null
+      : await door.prompts.findEnded(principal.tenant.id, promptId);
+    const entry = prompt === null ? "" : `${JSON.stringify(promptId)}:${await door.history.entryOf(prompt)}`;
+    response.type("json").send(`{${entry}}`);
+  },
+};
+
+export const postHistory: DoorRoute = {
+  id: "postHistory",
+  method: "POST",
+  path: "/history",
+  receive: anyBody,
+  handle: async ({ request, response, principal: { tenant } }, { door }) => {
+    const body = await jsonOf(request);
+    const { clear, delete: given } = isObject(body) ? body : {};
+    if (clear === true) await door.prompts.hide(tenant.id, "all");
+    else if (Array.isArray(given)) await door.prompts.hide(tenant.id, { promptIds: textsOf(given) });
+    response.status(200).end();
+  },
+};
+
+function numberOf({ request }: DoorRequest, name: string): number | undefined {
+  const text = queryOf(request, name);
+  if (text === undefined || text === "") return undefined;
+  const value = Number(text);
+  if (Number.isInteger(value) && Math.abs(value) < 2 ** 31) return value;
+  throw new RefusedError("bad-request", `${name} must be a whole number.`);
+}

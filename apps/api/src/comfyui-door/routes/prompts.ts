@@ -1,0 +1,97 @@
+import { isObject } from "@genga/comfyui";
+import { anyBody, bytesOf, jsonOf, writePart, type DoorRoute } from "../door-route.ts";
+import { queueEntry } from "../door-history.ts";
+import { cancelPrompts } from "../cancel-prompts.ts";
+
+export const postPrompt: DoorRoute = {
+  id: "postPrompt",
+  method: "POST",
+  path: "/prompt",
+  submits: true,
+  receive: anyBody,
+  handle: async ({ request, response, principal }, { submissions, door, metrics }) => {
+    const accepted = await submissions.accept({
+      ...{ kind: "prompt", body: bytesOf(request), principal, baseUrl: "" },
+      traceparent: request.get("traceparent"),
+    });
+    if (accepted.status !== undefined) metrics.jobsRefused.inc({ code: "invalid-graph" });
+    else door.upgrades?.noteQueue(principal.tenant.id);
+    response
+      .status(accepted.status ?? 200)
+      .type("json")
+      .send(Buffer.from(accepted.answer));
+  },
+};
+
+export const getPrompt: DoorRoute = {
+  id: "getPrompt",
+  method: "GET",
+  path: "/prompt",
+  isPolled: true,
+  handle: async ({ response, principal: { tenant, keyName } }, { door }) => {
+    const remaining = await door.prompts.countActive(tenant.id, keyName);
+    response.json({ exec_info: { queue_remaining: remaining } });
+  },
+};
+
+export const getQueue: DoorRoute = {
+  id: "getQueue",
+  method: "GET",
+  path: "/queue",
+  isPolled: true,
+  handle: async ({ response, principal: { tenant, keyName } }, { door }) => {
+    response.type("json");
+    response.write('{"queue_running":[');
+    let [isRunning, isFirst] = [true, true];
+    for await (const page of door.prompts.listActive(tenant.id, keyName)) {
+      for (const prompt of page) {
+        if (isRunning && prompt.status === "queued") {
+          response.write('],"queue_pending":[');
+          [isRunning, isFirst] = [false, true];
+        }
+        // A prompt that began to run after its place was read is left out of the waiting ones, as if it were read a moment later.
+        if (!isRunning && prompt.status !== "queued") continue;
+        if (!(await writePart(response, `${isFirst ? "" : ","}${queueEntry(prompt)}`))) return;
+        isFirst = false;
+      }
+    }
+    response.end(isRunning ? '],"queue_pending":[]}' : "]}");
+  },
+};
+
+export const postQueue: DoorRoute = {
+  id: "postQueue",
+  method: "POST",
+  path: "/queue",
+  receive: anyBody,
+  handle: async ({ request, response, principal }, parts) => {
+    const body = await jsonOf(request);
+    const { clear, delete: given } = isObject(body) ? body : {};
+    const promptIds = textsOf(given);
+    if (clear === true) await cancelPrompts({ status: "queued" }, principal, parts);
+    else if (promptIds.length > 0) await cancelPrompts({ promptIds, status: "queued" }, principal, parts);
+    response.status(200).end();
+  },
+};
+
+export const postInterrupt: DoorRoute = {
+  id: "postInterrupt",
+  method: "POST",
+  path: "/interrupt",
+  receive: anyBody,
+  handle: async ({ request, response, principal }, parts) => {
+    // A server takes a body that it cannot read for none.
+    const body = await jsonOf(request).catch(() => undefined);
+    const promptId = isObject(body) ? body["prompt_id"] : undefined;
+    const named = promptId === undefined || promptId === null ? {} : { promptIds: textsOf([promptId]) };
+    await cancelPrompts({ ...named, status: "processing" }, principal, parts);
+    response.status(200).end();
+  },
+};
+
+/** Ids in a body; other values name no prompt. */
+export function textsOf(given: unknown): string[] {
+  return Array.isArray(given)
+    ? given.flatMap((id: unknown) => (typeof id === "string" && !id.includes("\0") ? [id] : []))
+    : [];
+}
