@@ -24,15 +24,16 @@ export async function findNpmPackages(
       await writeFile(join(draft, "package.json"), wanted);
       // Above this folder is a project that must stay as it is.
       const quiet = ["--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts", "--loglevel=error"];
-      await run("npm", ["install", "--prefix", draft, ...quiet], { cwd: draft, timeout: 180_000 });
+      const soon = ["--fetch-retries=1", "--fetch-retry-mintimeout=1000"];
+      await run("npm", ["install", "--prefix", draft, ...quiet, ...soon], { cwd: draft, timeout: 180_000 });
     });
     return { folder };
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
-    const last = message.trim().split("\n").at(-1) ?? "";
-    return {
-      reason: `${Object.keys(packages).join(", ")} of npm cannot be installed: ${last.slice(0, 200)}`,
-    };
+    // The last lines only say where npm keeps its log.
+    const lines = message.split("\n").filter((line) => /^npm error (?!A complete log)\S/.test(line));
+    const said = (lines.find((line) => line.includes("reason")) ?? lines[0] ?? message).slice(0, 200);
+    return { reason: `${Object.keys(packages).join(", ")} of npm cannot be installed: ${said}` };
   }
 }
 
