@@ -148,6 +148,36 @@ described(title, () => {
     await context.close();
   }, 120_000);
 
+  test("a job names a webhook of its own, whose secret the browser does not keep", async () => {
+    const { page, context } = await open(browser);
+    await show(page, `${api.url}/create`);
+    await page.getByRole("textbox", { name: "Prompt", exact: true }).fill("a webhook's own");
+    const group = page.getByRole("button", { name: "Webhook" });
+    await group.click();
+    const url = page.getByRole("textbox", { name: "Webhook", exact: true });
+    const secret = page.getByRole("textbox", { name: "Its secret" });
+    await url.fill("no address");
+    await page.getByRole("button", { name: "Draw a secret" }).click();
+    expect(await secret.inputValue()).toMatch(/^whsec_[A-Za-z0-9+/]{43}=$/);
+    await page.getByRole("button", { name: "Only check" }).click();
+    await page.locator("[aria-invalid=true]:focus").waitFor();
+    await url.fill("https://hooks.example.com/genga");
+    expect(await seriousIssues(page)).toEqual([]);
+
+    await page.reload();
+    await group.click();
+    expect([await url.inputValue(), await secret.inputValue()]).toEqual([
+      "https://hooks.example.com/genga",
+      "",
+    ]);
+    await page.getByRole("button", { name: "Draw a secret" }).click();
+    await page.getByRole("button", { name: "Submit" }).click();
+    await page.waitForURL(/\/jobs\/[^/]+$/);
+    const webhook = await api.request(`webhooks/${page.url().split("/").at(-1)!}`);
+    expect(await webhook.json()).toMatchObject({ scope: "job", url: "https://hooks.example.com/genga" });
+    await context.close();
+  }, 120_000);
+
   test("keys and webhooks are made, changed and removed in the settings", async () => {
     const { page, context } = await open(browser);
     await signIn(page, `${guarded.url}/settings/keys`, operatorKey);

@@ -3,7 +3,7 @@ import { GengaError } from "@genga/client";
 import { suggestions, templateText } from "./template-body.ts";
 import { readCreateSearch, readImage } from "./create-search.ts";
 import { groupsOf } from "./field-groups.ts";
-import { batchText, bodyOf, jobText } from "./job-body.ts";
+import { batchText, bodyOf, jobText, withoutSecrets } from "./job-body.ts";
 import { fieldsOf, type Schema } from "./job-fields.ts";
 import { indentedJson, placeOfNode, readGraphText } from "./json-text.ts";
 import { refusalOf } from "./refusals.ts";
@@ -191,6 +191,26 @@ test("a graph becomes a template with the chosen values as parameters, and keeps
   expect(templateText({ description: "Two\nlines", chosen: [], graph })).toBe(
     `{"description":"Two\\nlines","parameters":{},"workflow":${graph}}`,
   );
+});
+
+test("the secret of a webhook is sent, and no draft has it", () => {
+  const events = { type: "array", items: { type: "string", enum: ["job.completed", "job.failed"] } };
+  const [url, told, secret] = fieldsOf({
+    properties: {
+      webhook: {
+        type: "object",
+        properties: { url: { type: "string", maxLength: 2_000 }, events, secret: { type: "string" } },
+      },
+    },
+  });
+  expect(told).toMatchObject({ kind: "texts", choices: ["job.completed", "job.failed"] });
+  expect(secret).toMatchObject({ name: "webhook.secret", kind: "secret" });
+  const typed = { "webhook.url": "https://hooks.example.com", "webhook.secret": "whsec_s3cret" };
+  expect(bodyOf([url!, told!, secret!], typed)).toEqual({
+    webhook: { url: "https://hooks.example.com", secret: "whsec_s3cret" },
+  });
+  expect(JSON.stringify(withoutSecrets(typed))).toBe('{"webhook.url":"https://hooks.example.com"}');
+  expect(variablesOf("image", [url!, secret!], "")).toEqual([]);
 });
 
 test("what an address does not say right is left out", () => {

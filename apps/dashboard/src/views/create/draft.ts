@@ -1,6 +1,6 @@
 import { useCallback, useSyncExternalStore } from "react";
 import { useSession } from "../../connection/session.tsx";
-import { type Values } from "./job-body.ts";
+import { type Values, withoutSecrets } from "./job-body.ts";
 import { emptySweep, type SweepDraft } from "./sweep-body.ts";
 
 /** What was typed, and not yet submitted; it survives a reload, and signing in again, in this tab of the browser. */
@@ -99,7 +99,7 @@ function readDraft(key: string): Draft {
 function writeDraft(key: string, draft: Draft): void {
   try {
     if (draft === emptyDraft) sessionStorage.removeItem(key);
-    else sessionStorage.setItem(key, JSON.stringify(draft));
+    else sessionStorage.setItem(key, JSON.stringify({ ...draft, values: withoutSecrets(draft.values) }));
   } catch {
     // Nothing else depends on it.
   }

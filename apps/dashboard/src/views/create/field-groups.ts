@@ -17,6 +17,7 @@ const folded: readonly (readonly [title: string, names: RegExp])[] = [
   ["Mask", /^mask/],
   ["Motion and file", /^(motion.*|context.*|closedLoop|format|writer)$/],
   ["Labels", /^(project|scene|shot|tags)$/],
+  ["Webhook", /^webhook\./],
   ["Queue", /^(priority|requires|attemptsMax|timeoutMs|runAt|expiresAt|dependsOn)$/],
 ];
 

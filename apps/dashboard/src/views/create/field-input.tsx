@@ -60,6 +60,8 @@ export function FieldInput(props: FieldInputProps): ReactNode {
     case "integer":
     case "number":
       return <FigureInput {...props} />;
+    case "secret":
+      return <SecretInput {...props} />;
     case "choice":
     case "long-text":
     case "seed":
@@ -149,13 +151,43 @@ function TextualInput({ field, value, error, onChange }: FieldInputProps): React
   );
 }
 
+const secretBytes = 32;
+
+/** Shown, since a person has to give it to the receiver. */
+function SecretInput({ field, value, error, onChange }: FieldInputProps): ReactNode {
+  return (
+    <TextInput
+      {...labelled(field, error)}
+      placeholder="whsec_…"
+      autoComplete="off"
+      spellCheck={false}
+      value={typeof value === "string" ? value : ""}
+      onChange={(event) => {
+        onChange(event.currentTarget.value.trim());
+      }}
+      rightSection={
+        <ActionIcon
+          variant="subtle"
+          aria-label="Draw a secret"
+          onClick={() => {
+            const bytes = crypto.getRandomValues(new Uint8Array(secretBytes));
+            onChange(`whsec_${btoa(String.fromCharCode(...bytes))}`);
+          }}
+        >
+          <IconDice5 size={18} aria-hidden />
+        </ActionIcon>
+      }
+    />
+  );
+}
+
 function TextsInput({ field, value, error, onChange }: FieldInputProps): ReactNode {
   const names = useModelNames(field.models);
   const texts = Array.isArray(value) ? value.filter((text) => typeof text === "string") : [];
   return (
     <TagsInput
       {...labelled(field, error)}
-      data={[...names]}
+      data={[...(field.choices ?? names)]}
       value={texts}
       onChange={onChange}
       splitChars={[","]}

@@ -95,7 +95,7 @@ function GroupMarks({ fields, values, errors }: Omit<FieldsEditorProps, "form" |
         </Badge>
       )}
       {refused > 0 && (
-        <Badge color="red" size="sm">
+        <Badge color="red" variant="light" size="sm">
           {refused} refused
         </Badge>
       )}

@@ -1,4 +1,4 @@
-import { type Field } from "./job-fields.ts";
+import { secretFields, type Field } from "./job-fields.ts";
 
 /** A file that was sent to the API. */
 export interface FileValue {
@@ -70,9 +70,15 @@ function sent(field: Field, value: Value | undefined): unknown {
     case "seed":
       return typeof value === "string" ? value.trim() || undefined : undefined;
     case "long-text":
+    case "secret":
     case "text":
       return typeof value === "string" ? value : undefined;
   }
+}
+
+/** What a draft may keep. */
+export function withoutSecrets(values: Values): Values {
+  return Object.fromEntries(Object.entries(values).filter(([name]) => !secretFields.includes(name)));
 }
 
 function entriesOf(field: Field, entries: readonly EntryValue[]): unknown[] | undefined {

@@ -1,5 +1,7 @@
 export type FieldKind =
   | ("text" | "long-text" | "integer" | "number" | "choice" | "boolean" | "seed" | "file" | "time")
+  /** drafts hold none */
+  | "secret"
   /** a list of texts */
   | "texts"
   /** a list of objects, each with the fields of `entry` */
@@ -65,6 +67,7 @@ const labels: Readonly<Record<string, string>> = {
     "components.unet": "Diffusion model",
     dependsOn: "After these jobs (ids)",
   },
+  ...{ "webhook.url": "Webhook", "webhook.events": "It is told of", "webhook.secret": "Its secret" },
   ...{ reuse: "Reuse the outputs of the same job", stripMetadata: "Files without metadata" },
 };
 
@@ -73,6 +76,9 @@ const descriptions: Readonly<Record<string, string>> = {
   seed: "The same seed and parameters make the same picture. Empty: drawn anew.",
   initImage: "To begin with. It is scaled to the size of the job; what stands out is cropped.",
   timeoutMs: "Counted from the begin of the execution.",
+  "webhook.url": "An https URL to which the events are sent: of this job, or of the whole batch.",
+  "webhook.secret":
+    "Signs what is sent. Draw one, and give it to the receiver. It is kept nowhere in the browser, and gone after a reload.",
 };
 
 /** The fields of a kind of jobs. Objects become fields of their own, such as `hiresFix.scale`. */
@@ -105,7 +111,11 @@ function entryFields(path: string, items: Schema): Field[] {
   });
 }
 
+/** The fields whose values are secrets. */
+export const secretFields: readonly string[] = ["webhook.secret"];
+
 function kindOf(path: string, schema: Schema): FieldKind | undefined {
+  if (secretFields.includes(path)) return "secret";
   if (path === "seed") return "seed";
   if (schema.anyOf?.some(({ format }) => format === "uuid") === true) return "file";
   if (schema.enum !== undefined) return "choice";
@@ -128,6 +138,7 @@ function kindOf(path: string, schema: Schema): FieldKind | undefined {
 function boundsOf(schema: Schema): Partial<Field> {
   const { description, minimum: min, maximum: max, multipleOf, maxLength: lengthMax } = schema;
   const given = schema.default;
+  const choices = schema.enum ?? schema.items?.enum;
   return {
     ...(description !== undefined && { description }),
     ...(isScalar(given) && { default: given }),
@@ -135,7 +146,7 @@ function boundsOf(schema: Schema): Partial<Field> {
     ...(max !== undefined && { max }),
     ...(multipleOf !== undefined && { multipleOf }),
     ...(lengthMax !== undefined && { lengthMax }),
-    ...(schema.enum !== undefined && { choices: schema.enum.map(String) }),
+    ...(choices !== undefined && { choices: choices.map(String) }),
   };
 }
 

@@ -52,13 +52,16 @@ export function JobForm(props: JobFormProps): ReactNode {
 
   const variables = variablesOf(kind, fields, workflow);
   const graph = kind === "workflow" ? readGraphText(workflow) : undefined;
+  const { webhook, ...body } = bodyOf(fields, values);
+  // Of a sweep the batch is told of, and not each job by itself.
+  const ofOneJob = isSweep || webhook === undefined ? {} : { webhook };
   const job = jobText(
-    { ...(kind === "template" ? { template } : { type: kind }), ...bodyOf(fields, values) },
+    { ...(kind === "template" ? { template } : { type: kind }), ...body, ...ofOneJob },
     graph?.text,
   );
   const kinds = new Map(fields.map((field) => [field.name.replace(/^values\./, ""), field.kind]));
   const swept = isSweep ? sweepOf(kind, sweep, kinds) : undefined;
-  const options = { ...(isSweep && sweep.batchName !== "" && { name: sweep.batchName }) };
+  const options = isSweep ? batchOptions(sweep.batchName, webhook) : {};
   const checkedText = batchText(job, swept, { ...options, dryRun: true });
 
   const isCurrent = check.variables === checkedText;
@@ -129,6 +132,10 @@ export function JobForm(props: JobFormProps): ReactNode {
       </Stack>
     </form>
   );
+}
+
+function batchOptions(name: string, webhook: unknown): object {
+  return { ...(name !== "" && { name }), ...(webhook !== undefined && { webhook }) };
 }
 
 /** Takes an output that the address names into the form. */

@@ -8,8 +8,8 @@ const schemaNames = {
   ...{ image: "ImageJob", video: "VideoJob", template: "TemplateJob", workflow: "WorkflowJob" },
 } as const;
 
-/** What has inputs of its own, makes sense in batches alone, or is a secret, which drafts must not hold. */
-const without = ["type", "workflow", "template", "values", "extraData", "key", "webhook"];
+/** What has inputs of its own, makes sense in batches alone, or holds secrets of any form. */
+const without = ["type", "workflow", "template", "values", "extraData", "key"];
 
 /** The fields of each kind of jobs, as this installation's API takes them. */
 export const jobFieldsQuery = queryOptions({

@@ -16,7 +16,7 @@ export function variablesOf(kind: JobKind, fields: readonly Field[], graph: stri
   return ofJob
     .filter(
       ({ kind: type, name }) =>
-        !["entries", "texts", "file"].includes(type) && !/^(hiresFix|components)\./.test(name),
+        !["entries", "texts", "file"].includes(type) && !/^(hiresFix|components|webhook)\./.test(name),
     )
     .map(({ name, label }) => ({ name: name.replace(/^values\./, ""), label }));
 }
