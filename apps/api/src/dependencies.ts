@@ -202,19 +202,19 @@ export async function openDependencies(
     );
     endings.push(end, sending.end, () => tracing.close());
     const { servers } = accepting;
+    const feed = feedOf(database, signals, log);
     return {
       ...accessParts,
       ...limitingParts(database, settings, admissions, log),
       ...{ jobs, ...accepting },
       ownJobs: (principal) => jobs.of(principal.tenant.id),
       ...viewingParts(settings, { database, servers, tickets }),
-      ...{ feed: feedOf(database, signals, log), livePreviews },
-      ...{ storage, ...sharingParts(settings, storage, times, log) },
+      ...{ feed, livePreviews, storage, ...sharingParts(settings, storage, times, log) },
       ...{ uploads, templates, keys, jobMarks, audit, webhooks, signals },
       newWebhooks: sending.newWebhooks,
       newServers: new NewServers(settings),
       ...operatorParts(database, settings, { servers, tickets }),
-      door: ownDoorParts(database, servers, storage),
+      door: ownDoorParts(database, servers, storage, { feed, redis, keyWatch: accessParts.keyWatch, log }),
       ...{ board, metrics, pages, keeping: settings.keeping },
       probes: probesOf(database, tickets, servers),
       ...{ log, version, startedAt: Date.now(), leaving, stopping, watchTimes: times.watch },

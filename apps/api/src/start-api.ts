@@ -76,7 +76,7 @@ async function startOn(
       leaving.abort();
       if (settings.apiDrainMs > 0) await sleep(settings.apiDrainMs);
       stopping.abort();
-      await Promise.all([server.close(), door?.close()]);
+      await Promise.all([server.close(), dependencies.door.upgrades.close(), door?.close()]);
       await dependencies.close();
     },
   };

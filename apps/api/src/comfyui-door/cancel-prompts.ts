@@ -30,6 +30,6 @@ export async function cancelPrompts(
     );
     isAny ||= outcomes.some(({ outcome }) => outcome !== "ended");
   }
-  if (isAny) door.upgrades?.noteQueue(tenant.id);
+  if (isAny) door.upgrades.noteQueue(tenant.id);
   return isAny;
 }

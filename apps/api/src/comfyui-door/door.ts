@@ -150,7 +150,7 @@ async function acceptUpgrade(
   }: {
     access: DoorAccess;
     addressOf: (request: IncomingMessage) => string;
-    upgrades: DoorUpgrades | undefined;
+    upgrades: DoorUpgrades;
   },
 ): Promise<void> {
   const onError = (): void => {
@@ -160,7 +160,7 @@ async function acceptUpgrade(
   takeKey(request);
   try {
     const path = (request.url ?? "").split("?")[0];
-    if (upgrades === undefined || (path !== "/ws" && path !== "/api/ws"))
+    if (path !== "/ws" && path !== "/api/ws")
       throw new RefusedError("path-not-found", "No WebSocket is served here.");
     const admitted = await access.admit(request, addressOf(request));
     if (socket.destroyed) return;

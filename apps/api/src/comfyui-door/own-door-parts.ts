@@ -2,17 +2,22 @@ import { type IncomingMessage } from "node:http";
 import { type Duplex } from "node:stream";
 import { type Database } from "@genga/database";
 import { type DoorFiles, type DoorPrompts, type OutputStorage } from "@genga/jobs";
+import { RedisDoorMessageTaker, type DoorMessagesOptions } from "@genga/queue";
 import { type KnownServers } from "../servers/known-servers.ts";
 import { type Admitted } from "./door-access.ts";
+import { doorFeatures } from "./door-features.ts";
 import { DoorHistory } from "./door-history.ts";
 import { PictureConversions } from "./picture-conversion.ts";
 import { ServedDefinitions } from "./served-definitions.ts";
+import { createDoorSockets, type DoorSocketsOptions } from "./socket/create-door-sockets.ts";
 
 /** Takes over the connections of clients that open a WebSocket, and tells them of changes that come over HTTP. */
 export interface DoorUpgrades {
   accept(request: IncomingMessage, socket: Duplex, head: Buffer, admitted: Admitted): void;
   /** The tenant's prompts that wait or run have changed. */
   noteQueue(tenantId: string): void;
+  /** Ends all connections. */
+  close(): Promise<void>;
 }
 
 /** What the door has of its own. */
@@ -22,19 +27,24 @@ export interface OwnDoorParts {
   history: DoorHistory;
   definitions: ServedDefinitions;
   pictures: PictureConversions;
-  /** Absent = no WebSocket is served. */
-  upgrades?: DoorUpgrades;
+  upgrades: DoorUpgrades;
 }
 
 export function ownDoorParts(
-  database: Pick<Database, "doorPrompts" | "doorFiles" | "jobReader" | "servers">,
+  database: Pick<Database, "doorPrompts" | "doorClients" | "doorFiles" | "jobReader" | "servers">,
   servers: Pick<KnownServers, "farm">,
   storage: OutputStorage,
+  { redis, ...live }: Pick<DoorSocketsOptions, "feed" | "keyWatch" | "log"> & { redis: DoorMessagesOptions },
 ): OwnDoorParts {
-  const { doorPrompts: prompts, doorFiles: files, jobReader: jobs } = database;
+  const { doorPrompts: prompts, doorFiles: files, doorClients: clients, jobReader: jobs } = database;
+  const history = new DoorHistory({ jobs, files });
   return {
-    ...{ prompts, files },
-    history: new DoorHistory({ jobs, files }),
+    ...{ prompts, files, history },
+    upgrades: createDoorSockets({
+      ...{ ...live, prompts, clients, jobs, storage, features: JSON.stringify(doorFeatures) },
+      messages: new RedisDoorMessageTaker(redis),
+      entryOf: (prompt) => history.entryOf(prompt),
+    }),
     definitions: new ServedDefinitions({ servers, store: database.servers }),
     pictures: new PictureConversions(storage),
   };

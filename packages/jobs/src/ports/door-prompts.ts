@@ -59,7 +59,10 @@ export interface DoorPrompts {
   /** The end of the newest job of a prompt id; `null` = unknown, not ended, or hidden. */
   findEnded(tenantId: string, promptId: string): Promise<EndedDoorPrompt | null>;
   /** Of these jobs those that have ended. `isShown`: a server would have it in its history, if the client had not removed it. */
-  findEndedJobs(tenantId: string, jobIds: readonly string[]): Promise<(EndedDoorPrompt & { isShown: boolean })[]>;
+  findEndedJobs(
+    tenantId: string,
+    jobIds: readonly string[],
+  ): Promise<(EndedDoorPrompt & { isShown: boolean })[]>;
   /**
    * Ended prompts that are not hidden, each prompt id once, in pages, the oldest first: the newest `max` ones, or, with an
    * offset, those from the offset-th oldest on.

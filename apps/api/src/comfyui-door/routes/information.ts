@@ -1,6 +1,6 @@
 import { freemem, totalmem } from "node:os";
 import { isFreshTag } from "../../http/entity-tag.ts";
-import { fileBytesMax } from "../../uploads/upload-limits.ts";
+import { doorFeatures } from "../door-features.ts";
 import { anyBody, type DoorRequest, type DoorRoute } from "../door-route.ts";
 import { type DoorParts } from "../door-parts.ts";
 import { type InputFile } from "../served-definitions.ts";
@@ -155,9 +155,6 @@ export const getFeatures: DoorRoute = {
     response.json(doorFeatures);
   },
 };
-
-/** What the door can do, as it also tells over its WebSocket. */
-const doorFeatures = { supports_preview_metadata: true, max_upload_size: fileBytesMax };
 
 /** Answered, and passed on to no server: it would slow down everybody. */
 export const postFree: DoorRoute = {

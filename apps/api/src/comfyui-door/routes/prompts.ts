@@ -15,7 +15,7 @@ export const postPrompt: DoorRoute = {
       traceparent: request.get("traceparent"),
     });
     if (accepted.status !== undefined) metrics.jobsRefused.inc({ code: "invalid-graph" });
-    else door.upgrades?.noteQueue(principal.tenant.id);
+    else door.upgrades.noteQueue(principal.tenant.id);
     response
       .status(accepted.status ?? 200)
       .type("json")

@@ -1,0 +1,93 @@
+import { type DoorPrompt } from "@genga/jobs";
+import { type ClientSocket } from "./client-socket.ts";
+import { type LivePrompt } from "./live-prompt.ts";
+import { type Outgoing } from "./outgoing.ts";
+import { QueueCounts } from "./queue-counts.ts";
+
+/** The clients of one tenant that are served in this process: of each client id the newest socket. */
+export class Audience {
+  readonly #served = new Map<string, ClientSocket>();
+  readonly #counts: QueueCounts;
+
+  /** @param count how many prompts of a key wait or run */
+  constructor(count: (keyName: string) => Promise<number>) {
+    this.#counts = new QueueCounts(count);
+  }
+
+  get clientIds(): string[] {
+    return [...this.#served.keys()];
+  }
+
+  find(clientId: string): ClientSocket | undefined {
+    return this.#served.get(clientId);
+  }
+
+  serve(socket: ClientSocket): void {
+    this.#served.set(socket.clientId, socket);
+  }
+
+  leave(socket: ClientSocket): void {
+    if (this.find(socket.clientId) === socket) this.#served.delete(socket.clientId);
+    if (!this.#keyNames().has(socket.keyName)) this.#counts.forget(socket.keyName);
+  }
+
+  /** A newer socket of this client was opened, perhaps in another process. */
+  supersede(clientId: string, newerId: string): void {
+    if (this.find(clientId)?.id !== newerId) this.#served.delete(clientId);
+  }
+
+  /**
+   * Counts the prompts of these keys; without any, of those of all clients.
+   * @returns when to count and tell again (`QueueCounts.renew`)
+   */
+  async count(keyNames: ReadonlySet<string> = this.#keyNames()): Promise<number | null> {
+    return await this.#counts.renew(keyNames);
+  }
+
+  /** What the greeting says; `count` comes before it. */
+  statusOf(keyName: string): { exec_info: { queue_remaining: number } } {
+    return { exec_info: { queue_remaining: this.#counts.of(keyName) } };
+  }
+
+  /** Tells the clients of a key, or of all keys, how many of their prompts wait and run. */
+  tellStatus(keyNames: Iterable<string> = this.#keyNames()): void {
+    for (const keyName of keyNames) {
+      const json = JSON.stringify({ type: "status", data: { status: this.statusOf(keyName) } });
+      for (const socket of this.#served.values()) if (socket.keyName === keyName) socket.text("status", json);
+    }
+  }
+
+  /** Sends what is said of a prompt to its client. */
+  send({ prompt, currentNode }: LivePrompt, items: readonly Outgoing[]): void {
+    const sockets = this.#socketsOf(prompt);
+    const { promptId } = prompt;
+    for (const item of items) {
+      if (item.kind === "pictures" || (prompt.clientId === null && !isForAll(item))) continue;
+      for (const socket of sockets) {
+        if (item.kind === "frame") {
+          const { frame, serverPromptId } = item;
+          socket.frame(frame, { serverPromptId, promptId, node: currentNode });
+        } else if (item.type === "executing") socket.executing(promptId, item.node ?? null, item.json);
+        else socket.text(item.type, item.json);
+      }
+    }
+  }
+
+  /** Of a prompt without a client id all clients of the tenant are told, as far as a server tells all (PROTOCOL 0.7). */
+  #socketsOf({ clientId }: DoorPrompt): ClientSocket[] {
+    if (clientId === null) return [...this.#served.values()];
+    const socket = this.find(clientId);
+    return socket === undefined ? [] : [socket];
+  }
+
+  #keyNames(): Set<string> {
+    return new Set([...this.#served.values()].map(({ keyName }) => keyName));
+  }
+}
+
+/** What a server tells of a prompt without a client id. */
+const typesForAll: ReadonlySet<string> = new Set(["progress", "progress_state", "execution_interrupted"]);
+
+function isForAll(item: Outgoing): boolean {
+  return item.kind === "frame" || (item.kind === "text" && typesForAll.has(item.type));
+}

@@ -1,0 +1,52 @@
+import { buffer } from "node:stream/consumers";
+import {
+  type DoorClients,
+  type DoorPrompts,
+  type EndedDoorPrompt,
+  type JobReader,
+  type OutputStorage,
+} from "@genga/jobs";
+import { DoorSockets, type DoorSocketsParts } from "./door-sockets.ts";
+import { EndTeller, type StoredPicture } from "./end-teller.ts";
+
+export interface DoorSocketsOptions extends Omit<DoorSocketsParts, "endTeller" | "prompts" | "clients"> {
+  prompts: Pick<DoorPrompts, "findByJobs" | "countActive" | "findEndedJobs">;
+  clients: DoorClients;
+  /** The prompt as `GET /history` shows it. */
+  entryOf: (prompt: EndedDoorPrompt) => Promise<string>;
+  jobs: JobReader;
+  storage: Pick<OutputStorage, "read">;
+}
+
+const pictureFormats: Readonly<Record<string, "jpeg" | "png">> = { "image/jpeg": "jpeg", "image/png": "png" };
+
+/** The door's WebSockets. Connects to Redis when the first client comes. */
+export function createDoorSockets(options: DoorSocketsOptions): DoorSockets {
+  const { prompts, entryOf, jobs, storage } = options;
+  const endTeller = new EndTeller({
+    readEnds: async (tenantId, jobIds) => {
+      const ended = await prompts.findEndedJobs(tenantId, jobIds);
+      const entries = await Promise.all(
+        ended.map((prompt) => (prompt.isShown ? entryOf(prompt) : Promise.resolve(null))),
+      );
+      return new Map(
+        ended.map(({ jobId, attempt }, index) => [jobId, { attempt, entry: entries[index] ?? null }]),
+      );
+    },
+    readPictures: (tenantId, jobId, node) => readPictures(jobs, storage, { tenantId, jobId, node }),
+  });
+  return new DoorSockets({ ...options, endTeller });
+}
+
+async function* readPictures(
+  jobs: JobReader,
+  storage: Pick<OutputStorage, "read">,
+  { tenantId, jobId, node }: { tenantId: string; jobId: string; node: string },
+): AsyncGenerator<StoredPicture> {
+  const outputs = await jobs.of(tenantId).listOutputs(jobId);
+  for (const { nodeId, storageKey, mediaType } of outputs.toSorted((one, other) => one.index - other.index)) {
+    const format = pictureFormats[mediaType];
+    if (nodeId !== node || storageKey === null || format === undefined) continue;
+    yield { format, bytes: await buffer(await storage.read(storageKey)) };
+  }
+}

@@ -1,0 +1,345 @@
+import {
+  type DoorClients,
+  type DoorMessage,
+  type DoorMessageTaker,
+  type DoorNote,
+  type DoorPrompts,
+  type EventFeed,
+  isTerminal,
+  type JobSignal,
+  StoreUnavailableError,
+} from "@genga/jobs";
+import { LRUCache } from "lru-cache";
+import { WakeUp } from "../../jobs/wake-up.ts";
+import { Audience } from "./audience.ts";
+import { type ClientSocket } from "./client-socket.ts";
+import { type EndTeller } from "./end-teller.ts";
+import { LivePrompt } from "./live-prompt.ts";
+import { type PromptEnd } from "./prompt-end.ts";
+
+export interface TenantDoorParts {
+  prompts: Pick<DoorPrompts, "findByJobs" | "countActive">;
+  clients: DoorClients;
+  messages: Pick<DoorMessageTaker, "listen" | "note">;
+  feed: Pick<EventFeed, "hear">;
+  endTeller: Pick<EndTeller, "read" | "tell">;
+  log: { warn(details: object, message: string): void; error(details: object, message: string): void };
+}
+
+/** Prompts of which is remembered what their clients were told. */
+const promptsMax = 10_000;
+/** Messages that wait to be passed on; what comes beyond is dropped. */
+const inboxMax = 20_000;
+/** Ends that one statement looks for. */
+const endsAtOnce = 50;
+const untoldAtOnce = 500;
+/** How long the first message to a client waits for the subscription, without which later messages would be missed. */
+const subscribedMs = 2_000;
+/** How long a recorded end waits for the last messages of the prompt, which come another way. */
+const lastMessagesMs = 100;
+/** A signal named a job that may be a prompt. */
+const lookSoonMs = 200;
+/** How often ends are looked for that no signal told: often while there are some. */
+const lookMinMs = 500;
+const lookMaxMs = 10_000;
+/** After an outage of the database. */
+const retryMs = 1_000;
+
+/**
+ * The clients of one tenant that have sockets in this process. One loop passes on what servers say live, and what PostgreSQL has of
+ * ends: so everything about a prompt comes in one order, and nothing waits for a message that was lost.
+ */
+export class TenantDoor {
+  readonly #tenantId: string;
+  readonly #with: TenantDoorParts;
+  readonly #audience: Audience;
+  /** `null` = the job is no prompt of this tenant. */
+  readonly #prompts = new LRUCache<string, { live: LivePrompt | null }>({ max: promptsMax });
+  readonly #wakeUp = new WakeUp();
+  readonly #closing = new AbortController();
+  readonly #subscription: { live: Promise<void>; end: () => void };
+  readonly #endHearing: () => void;
+  readonly #running: Promise<void>;
+  #subscribed: Promise<void> | undefined;
+  #greetings: ClientSocket[] = [];
+  #inbox: DoorMessage[] = [];
+  /** When the end of each of these jobs is to be told. */
+  readonly #ends = new Map<string, number>();
+  /** To which socket the end of which attempt was told, of jobs. */
+  readonly #told = new LRUCache<string, { socketId: string; attempt: number }>({ max: promptsMax });
+  /** Jobs whose ends need not be told any more. */
+  #toForget: string[] = [];
+  /** Prompts that hold messages back. */
+  readonly #holding = new Set<LivePrompt>();
+  #lookAt = Number.POSITIVE_INFINITY;
+  #lookEveryMs = lookMaxMs;
+  /** When clients are to be told how many prompts wait and run. */
+  #queueNewsAt = Number.POSITIVE_INFINITY;
+
+  constructor(tenantId: string, parts: TenantDoorParts) {
+    this.#tenantId = tenantId;
+    this.#with = parts;
+    this.#audience = new Audience((keyName) => parts.prompts.countActive(tenantId, keyName));
+    this.#subscription = parts.messages.listen(tenantId, {
+      onMessage: (message) => {
+        if (this.#inbox.length < inboxMax) this.#inbox.push(message);
+        this.#wakeUp.wake();
+      },
+      onNote: (note) => {
+        this.#takeNote(note);
+      },
+      onMissed: () => {
+        this.#lookSoon(0);
+      },
+    });
+    this.#endHearing = parts.feed.hear(tenantId, {
+      onSignal: (signal) => {
+        this.#takeSignal(signal);
+      },
+      onMissed: () => {
+        this.#lookSoon(0);
+      },
+    });
+    this.#running = this.#run();
+  }
+
+  /** Greets a client, and serves it from then on. */
+  add(socket: ClientSocket): void {
+    this.#greetings.push(socket);
+    this.#wakeUp.wake();
+  }
+
+  /** The socket has closed. */
+  remove(socket: ClientSocket): void {
+    this.#audience.leave(socket);
+    this.#greetings = this.#greetings.filter((greeted) => greeted !== socket);
+  }
+
+  /** Resolves when it is noted what clients were told. */
+  async close(): Promise<void> {
+    this.#closing.abort();
+    this.#subscription.end();
+    this.#endHearing();
+    this.#wakeUp.wake();
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#closing;
+    const { log } = this.#with;
+    while (!signal.aborted) {
+      try {
+        const isBusy = await this.#work();
+        if (!isBusy) await this.#wakeUp.rest(this.#restMs(), signal);
+      } catch (error) {
+        if (!(error instanceof StoreUnavailableError))
+          log.error({ err: error }, "A message for clients of ComfyUI's protocol could not be passed on.");
+        await this.#wakeUp.rest(retryMs, signal);
+        this.#lookSoon(0);
+      }
+    }
+    // The client may have closed its socket as soon as it had the end.
+    await this.#forget().catch((error: unknown) => {
+      log.warn(
+        { err: error },
+        "Ends of prompts that were told could not be noted; clients may be told again.",
+      );
+    });
+  }
+
+  /** One round. @returns whether there may be more to do at once */
+  async #work(): Promise<boolean> {
+    const messages = this.#inbox;
+    this.#inbox = [];
+    if (messages.length > 0) await this.#passOn(messages);
+    const now = performance.now();
+    this.#letGo(now);
+    await this.#tellEnds(now);
+    await this.#forget();
+    const greetings = this.#greetings;
+    this.#greetings = [];
+    for (const socket of greetings) await this.#greet(socket);
+    if (this.#lookAt <= performance.now()) await this.#lookForEnds();
+    if (this.#queueNewsAt <= performance.now()) await this.#tellQueue();
+    return this.#inbox.length + this.#greetings.length + this.#toForget.length > 0;
+  }
+
+  #restMs(): number {
+    const flushes = [...this.#holding].flatMap(({ flushAt }) => flushAt ?? []);
+    const due = Math.min(this.#lookAt, this.#queueNewsAt, ...this.#ends.values(), ...flushes);
+    return Math.min(due - performance.now(), lookMaxMs);
+  }
+
+  #letGo(now: number): void {
+    for (const live of this.#holding) {
+      if (live.flushAt !== null && live.flushAt > now) continue;
+      this.#holding.delete(live);
+      if (live.flushAt !== null) this.#audience.send(live, live.flush());
+    }
+  }
+
+  async #forget(): Promise<void> {
+    const jobIds = this.#toForget;
+    if (jobIds.length === 0) return;
+    await this.#with.clients.forgetEnds(this.#tenantId, jobIds);
+    this.#toForget = this.#toForget.slice(jobIds.length);
+  }
+
+  async #passOn(messages: readonly DoorMessage[]): Promise<void> {
+    await this.#learn(messages.map(({ jobId }) => jobId));
+    const starts = messages.some((message) => message.kind === "text" && message.type === "execution_start");
+    if (starts) await this.#count();
+    for (const message of messages) {
+      const live = this.#prompts.get(message.jobId)?.live;
+      if (live === null || live === undefined) continue;
+      const isStart = message.kind === "text" && message.type === "execution_start";
+      if (isStart) this.#audience.tellStatus([live.prompt.keyName]);
+      this.#audience.send(live, live.take(message, performance.now()));
+      if (live.flushAt !== null) this.#holding.add(live);
+      const endAt = this.#ends.get(message.jobId);
+      if (endAt !== undefined && message.kind === "ended") this.#ends.set(message.jobId, 0);
+    }
+  }
+
+  /** Reads which of these jobs are prompts. */
+  async #learn(jobIds: readonly string[]): Promise<void> {
+    const unknown = [...new Set(jobIds)].filter((jobId) => !this.#prompts.has(jobId));
+    if (unknown.length === 0) return;
+    const found = await this.#with.prompts.findByJobs(this.#tenantId, unknown);
+    const byJob = new Map(found.map((prompt) => [prompt.jobId, prompt]));
+    for (const jobId of unknown) {
+      const prompt = byJob.get(jobId);
+      this.#prompts.set(jobId, { live: prompt === undefined ? null : new LivePrompt(prompt) });
+    }
+  }
+
+  async #tellEnds(now: number): Promise<void> {
+    const due = [...this.#ends].filter(([, at]) => at <= now).slice(0, endsAtOnce);
+    if (due.length === 0) return;
+    const jobIds = due.map(([jobId]) => jobId);
+    await this.#learn(jobIds);
+    const ends = await this.#with.endTeller.read(this.#tenantId, jobIds);
+    await this.#count();
+    for (const jobId of jobIds) {
+      this.#ends.delete(jobId);
+      const live = this.#prompts.get(jobId)?.live;
+      const end = ends.get(jobId);
+      if (live !== null && live !== undefined && end !== undefined) this.#tellEnd(live, end);
+    }
+  }
+
+  /** @param end `null` = the client is told nothing, as when its prompt was removed from the queue */
+  #tellEnd(live: LivePrompt, end: PromptEnd | null): void {
+    const { endTeller, log } = this.#with;
+    const { jobId, clientId, keyName } = live.prompt;
+    if (end === null) this.#toForget.push(jobId);
+    const socket = clientId === null ? undefined : this.#audience.find(clientId);
+    if (end === null || socket === undefined) {
+      if (end !== null && clientId === null) this.#audience.send(live, live.end(end));
+      this.#audience.tellStatus([keyName]);
+      return;
+    }
+    const told = this.#told.get(jobId);
+    if (told?.socketId === socket.id && told.attempt === end.attempt) return;
+    this.#told.set(jobId, { socketId: socket.id, attempt: end.attempt });
+    const onKnown = (isDelivered: boolean): void => {
+      if (isDelivered) this.#toForget.push(jobId);
+      else this.#told.delete(jobId);
+      this.#wakeUp.wake();
+    };
+    const tellStatus = (): void => {
+      this.#audience.tellStatus([keyName]);
+    };
+    // A client may take long for pictures, and others go on meanwhile.
+    endTeller.tell(socket, live.prompt, live.end(end), { tellStatus, onKnown }).catch((error: unknown) => {
+      log.warn({ err: error, jobId }, "The end of a prompt could not be told yet.");
+      this.#told.delete(jobId);
+    });
+  }
+
+  /** Ends that no signal told: of clients that come back, of jobs that were ended while Redis was away. */
+  async #lookForEnds(): Promise<void> {
+    const { clientIds } = this.#audience;
+    this.#lookAt = performance.now() + this.#lookEveryMs;
+    if (clientIds.length === 0) return;
+    const untold = await this.#with.clients.listUntold(this.#tenantId, clientIds, untoldAtOnce);
+    const news = untold.filter(({ jobId, clientId }) => {
+      const wasTold = this.#told.get(jobId)?.socketId === this.#audience.find(clientId)?.id;
+      return !wasTold && !this.#ends.has(jobId) && !this.#toForget.includes(jobId);
+    });
+    for (const { jobId } of news) this.#ends.set(jobId, 0);
+    this.#lookEveryMs = news.length > 0 ? lookMinMs : Math.min(this.#lookEveryMs * 2, lookMaxMs);
+    this.#lookAt = performance.now() + this.#lookEveryMs;
+    if (untold.length >= untoldAtOnce && news.length > 0) this.#lookAt = 0;
+  }
+
+  /** The first message tells how many prompts wait and run; then the node of the client's prompt that runs (PROTOCOL 3). */
+  async #greet(socket: ClientSocket): Promise<void> {
+    const { clientId, keyName } = socket;
+    this.#subscribed ??= Promise.race([this.#subscription.live, this.#pause(subscribedMs)]);
+    await this.#subscribed;
+    await this.#count(new Set([keyName]));
+    const running = await this.#runningOf(clientId);
+    if (!socket.isOpen || this.#closing.signal.aborted) return;
+    this.#audience.serve(socket);
+    const data = { status: this.#audience.statusOf(keyName), sid: clientId };
+    socket.greet(JSON.stringify({ type: "status", data }), running);
+    this.#with.messages.note(this.#tenantId, { kind: "opened", clientId, socketId: socket.id });
+    this.#lookSoon(0);
+  }
+
+  /** As far as was heard, or as the worker has written it down, which is a little later. */
+  async #runningOf(clientId: string): Promise<{ promptId: string; node: string } | null> {
+    for (const { live } of this.#prompts.values())
+      if (live !== null && live.prompt.clientId === clientId && live.currentNode !== null)
+        return { promptId: live.prompt.promptId, node: live.currentNode };
+    const running = await this.#with.clients.findRunning(this.#tenantId, clientId);
+    await this.#learn(running.map(({ jobId }) => jobId));
+    for (const { jobId, node: noted } of running) {
+      const live = this.#prompts.get(jobId)?.live;
+      const node = live?.currentNode ?? noted;
+      if (live !== null && live !== undefined && node !== null)
+        return { promptId: live.prompt.promptId, node };
+    }
+    return null;
+  }
+
+  #takeNote(note: DoorNote): void {
+    if (note.kind === "queue") this.#queueNewsAt = 0;
+    else this.#audience.supersede(note.clientId, note.socketId);
+    this.#wakeUp.wake();
+  }
+
+  #takeSignal(signal: JobSignal): void {
+    if (signal.kind !== "event" || !isTerminal(signal.status)) return;
+    const { jobId, event } = signal;
+    const known = this.#prompts.get(jobId);
+    if (known === undefined) this.#lookSoon(lookSoonMs);
+    else if (known.live !== null) {
+      const waitMs = known.live.hasHeardAll(event.attempt) ? 0 : lastMessagesMs;
+      this.#ends.set(jobId, performance.now() + waitMs);
+      this.#wakeUp.wake();
+    }
+  }
+
+  async #tellQueue(): Promise<void> {
+    this.#queueNewsAt = Number.POSITIVE_INFINITY;
+    await this.#count();
+    this.#audience.tellStatus();
+  }
+
+  async #count(keyNames?: ReadonlySet<string>): Promise<void> {
+    const againAt = await this.#audience.count(keyNames);
+    if (againAt !== null) this.#queueNewsAt = Math.min(this.#queueNewsAt, againAt);
+  }
+
+  #lookSoon(inMs: number): void {
+    this.#lookAt = Math.min(this.#lookAt, performance.now() + inMs);
+    this.#wakeUp.wake();
+  }
+
+  async #pause(ms: number): Promise<void> {
+    const pause = new WakeUp();
+    await pause.rest(ms, this.#closing.signal);
+  }
+}
