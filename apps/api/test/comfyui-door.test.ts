@@ -339,6 +339,31 @@ describe("the history", () => {
   });
 });
 
+test("a long history arrives whole, however slowly its client reads", async () => {
+  const warnings: string[] = [];
+  const note = ({ message }: Error): void => void warnings.push(message);
+  process.on("warning", note);
+  await send("/history", { clear: true });
+  const ids: string[] = [];
+  const extra = { extra_pnginfo: { workflow: { notes: "x".repeat(400_000) } } };
+  for (let width = 100; width < 114; width += 1) {
+    const { prompt_id: id } = await submit({ prompt: graphOf(width), extra_data: extra });
+    await make(id);
+    ids.push(id);
+  }
+  const asked = httpRequest(`${door}/history`, { headers: own });
+  asked.end();
+  const [response] = (await once(asked, "response")) as [IncomingMessage];
+  let text = "";
+  for await (const chunk of response.setEncoding("utf8")) {
+    text += chunk as string;
+    await sleep(0);
+  }
+  expect(Object.keys(JSON.parse(text) as Entries)).toEqual(ids);
+  process.off("warning", note);
+  expect(warnings).toEqual([]);
+});
+
 describe("a file", () => {
   const form = (fields: Record<string, string>, content: Buffer, name = "up.png"): FormData => {
     const data = new FormData();

@@ -1,4 +1,3 @@
-import { once } from "node:events";
 import { type Principal } from "@genga/jobs";
 import express, { type Request, type RequestHandler, type Response } from "express";
 import { parseJsonBytes } from "../http/json-body.ts";
@@ -38,11 +37,20 @@ export async function jsonOf(request: Request): Promise<unknown> {
   return bytes.length === 0 ? undefined : await parseJsonBytes(bytes);
 }
 
-/** Writes a part of an answer, and waits until there is room for the next one; false = the client has left. */
+/**
+ * Writes a part of an answer, and waits until there is room for the next one. `StallLimit` cuts off a client that takes nothing.
+ * @returns false when the client has left
+ */
 export async function writePart(response: Response, text: string): Promise<boolean> {
   if (response.destroyed) return false;
   if (response.write(text)) return true;
-  await Promise.race([once(response, "drain"), once(response, "close")]);
+  await new Promise<void>((resolve) => {
+    const go = (): void => {
+      response.off("drain", go).off("close", go);
+      resolve();
+    };
+    response.on("drain", go).on("close", go);
+  });
   return !response.destroyed;
 }
 

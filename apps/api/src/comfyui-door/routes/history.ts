@@ -10,11 +10,12 @@ export const getHistory: DoorRoute = {
   id: "getHistory",
   method: "GET",
   path: "/history",
-  handle: async (asked, { door }) => {
+  handle: async (asked, { door, stallLimit }) => {
     const { response, principal } = asked;
     const max = numberOf(asked, "max_items");
     const offset = numberOf(asked, "offset");
     const limit = Math.min(max ?? entries.byDefault, entries.max);
+    stallLimit.watch(response);
     response.type("json");
     response.write("{");
     let isFirst = true;

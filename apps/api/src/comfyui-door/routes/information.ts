@@ -4,7 +4,7 @@ import { doorFeatures } from "../door-features.ts";
 import { anyBody, type DoorRequest, type DoorRoute } from "../door-route.ts";
 import { type DoorParts } from "../door-parts.ts";
 import { type InputFile } from "../served-definitions.ts";
-import { takesWork } from "@genga/jobs";
+import { takesWork, type ServerDevice } from "@genga/jobs";
 import { type ModelKind } from "@genga/comfyui";
 
 export const getObjectInfo: DoorRoute = {
@@ -117,7 +117,7 @@ export const getExtensions: DoorRoute = {
   },
 };
 
-/** Says that this is Genga, so that no Genga takes it for a server. Memory is that of the machine of this process. */
+/** Says that this is Genga, so that no Genga takes it for a server. The RAM is that of the machine of this process. */
 export const getSystemStats: DoorRoute = {
   id: "getSystemStats",
   method: "GET",
@@ -126,10 +126,9 @@ export const getSystemStats: DoorRoute = {
   handle: async ({ response }, { door, servers, version }) => {
     const [newest, farm] = [await door.definitions.version(), await servers.farm()];
     const working = farm.servers.filter(({ state }) => takesWork(state));
-    const [total, free] = [totalmem(), freemem()];
     response.json({
       system: {
-        ...{ os: process.platform === "win32" ? "nt" : "posix", ram_total: total, ram_free: free },
+        ...{ os: process.platform === "win32" ? "nt" : "posix", ram_total: totalmem(), ram_free: freemem() },
         ...{ comfyui_version: newest ?? "unknown", required_frontend_version: null },
         ...{
           python_version: `none (Genga ${version})`,
@@ -138,14 +137,24 @@ export const getSystemStats: DoorRoute = {
           argv: [],
         },
       },
-      devices: working.map((_server, index) => ({
-        ...{ name: `Genga: server ${index + 1} of ${working.length}`, type: "remote", index },
-        ...{ vram_total: total, vram_free: free, torch_vram_total: total, torch_vram_free: free },
-      })),
+      devices: working.flatMap(({ devices }, server) => devicesOf(devices ?? [], server + 1)),
       genga: { version, servers: working.length },
     });
   },
 };
+
+/** Names of devices stay as their server has them; which server it is, tenants do not learn. */
+function devicesOf(devices: readonly ServerDevice[], server: number): object[] {
+  return devices.map(({ name, type, totalBytes, freeBytes }, index) => ({
+    ...{ name: `server ${server}: ${name}`, type, index },
+    ...{
+      vram_total: totalBytes,
+      vram_free: freeBytes,
+      torch_vram_total: totalBytes,
+      torch_vram_free: freeBytes,
+    },
+  }));
+}
 
 export const getFeatures: DoorRoute = {
   id: "getFeatures",

@@ -39,7 +39,8 @@ export const getQueue: DoorRoute = {
   method: "GET",
   path: "/queue",
   isPolled: true,
-  handle: async ({ response, principal: { tenant, keyName } }, { door }) => {
+  handle: async ({ response, principal: { tenant, keyName } }, { door, stallLimit }) => {
+    stallLimit.watch(response);
     response.type("json");
     response.write('{"queue_running":[');
     let [isRunning, isFirst] = [true, true];
