@@ -1,5 +1,23 @@
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { get as requestOf } from "node:http";
+import { text as textOf } from "node:stream/consumers";
+import { openDatabase } from "@genga/database";
+import {
+  EventFeed,
+  StoreUnavailableError,
+  type Job,
+  type JobEvent,
+  type JobFailure,
+  type Principal,
+} from "@genga/jobs";
+import pg from "pg";
 import sharp from "sharp";
+import { Sight } from "../src/access/sight.ts";
+import { ComfyJobStream } from "../src/comfy-api/comfy-job-stream.ts";
+import { viewOfComfyJob } from "../src/comfy-api/comfy-job-view.ts";
+import { ComfyJobs } from "../src/comfy-api/comfy-jobs.ts";
+import { viewOfEvent } from "../src/jobs/job-view.ts";
+import { watchJob } from "../src/jobs/watch-job.ts";
 import { recordedDefinitions, startApiUnderTest, type ApiUnderTest } from "./api-under-test.ts";
 
 // Jobs of the Comfy API v2: two tenants on one API, and a worker at the test's pace.
@@ -185,18 +203,19 @@ describe("a job", () => {
         ...{
           nodeId: "2",
           nodeType: "SaveImage",
-          exceptionMessage: "ValueError: no",
-          traceback: ["line 1", "line 2"],
+          exceptionMessage: "ValueError: no at http://gpu-1/view",
+          traceback: ["line 1", "line 2 of http://gpu-1/view"],
         },
       },
     });
-    expect(await jobOf(id)).toMatchObject({
-      status: "failed",
-      error: {
-        ...{ code: "node_execution_error", message: "ValueError: no", node_id: "2", class_type: "SaveImage" },
-        traceback: "line 1\nline 2",
-      },
-    });
+    const { status, error } = await jobOf(id);
+    expect([status, error]).toMatchObject([
+      "failed",
+      { code: "node_execution_error", node_id: "2", class_type: "SaveImage" },
+    ]);
+    expect(error!.message).toMatch(/^ValueError: no at /);
+    expect(error!.traceback).toMatch(/^line 1\nline 2 of /);
+    expect(JSON.stringify(error)).not.toContain("gpu-1");
   });
 
   test("that runs out of time has expired", async () => {
@@ -206,6 +225,75 @@ describe("a job", () => {
       failure: { class: "deadline", code: "timeout", message: "it took too long" },
     });
     expect(await jobOf(id)).toMatchObject({ status: "expired", error: { code: "timeout" } });
+    // What an earlier attempt failed by is not why the job ended.
+    const earlier: JobFailure = {
+      class: "execution",
+      code: "node-failed",
+      message: "no",
+      traceback: ["line 1"],
+    };
+    expect(viewOfComfyJob(await storedJob(id), { ...surroundings, failure: earlier })["error"]).toEqual({
+      ...{ code: "timeout", message: "it took too long", node_id: null, class_type: null, traceback: null },
+    });
+  });
+
+  test("has links below the path of PUBLIC_URL for clients who come by its host, and for no others", async () => {
+    const { id } = await submit();
+    const another = await api.startAnother({ PUBLIC_URL: "https://studio.example/genga" });
+    const selfOf = async (host: string): Promise<string> => {
+      const answer = await new Promise<string>((resolve, reject) => {
+        requestOf(`${another.url}/api/v2/jobs/${id}`, { headers: { ...own, host } }, (response) => {
+          textOf(response).then(resolve, reject);
+        }).once("error", reject);
+      });
+      return (JSON.parse(answer) as ComfyJob).urls["self"]!;
+    };
+    expect(await selfOf("studio.example")).toBe(`/genga/api/v2/jobs/${id}`);
+    expect(await selfOf(new URL(another.url).host)).toBe(`/api/v2/jobs/${id}`);
+  });
+
+  test("that was stored is told of, also if nothing can be read then", async () => {
+    const { id } = await submit();
+    const job = await storedJob(id);
+    const away = openDatabase({ databaseUrl: "postgresql://nobody@127.0.0.1:1/none", poolMax: 1 });
+    const jobs = new ComfyJobs({
+      ...{ jobs: away.jobReader, keeping: surroundings.keeping },
+      jobDetails: { sightOf: () => Promise.resolve(surroundings.sight) },
+    });
+    const principal: Principal = {
+      ...{ tenant: { id: job.tenantId, name: "studio" }, role: "submit", keyName: "key" },
+    };
+    const viewer = { ...surroundings, principal };
+    await expect(jobs.of(job, viewer)).rejects.toThrow(StoreUnavailableError);
+    expect(await jobs.ofAccepted(job, viewer)).toMatchObject({
+      ...{ id, status: "queued", queue_position: null, outputs: [], urls: { self: `/api/v2/jobs/${id}` } },
+    });
+    await away.close();
+  });
+
+  test("that is removed leaves its assets for as long as other uploads, although the file was not used for long", async () => {
+    const { id } = await asset();
+    const made = await submit(graphOf(reference(id)));
+    await query("UPDATE uploads SET last_used_at = now() - interval '60 days'");
+    const expiryOf = async (): Promise<string | null> => {
+      const answer = await api.request(`/api/v2/assets/${id}`, { headers: own });
+      return ((await answer.json()) as { expires_at: string | null }).expires_at;
+    };
+    expect(await expiryOf()).toBeNull();
+    await cancel(made.id);
+    await api.request(`jobs/${made.id}`, { method: "DELETE", headers: own });
+    expect(Date.parse((await expiryOf())!) - Date.now()).toBeGreaterThan(29 * 86_400_000);
+    // One that is kept for a time of its own keeps the file for the others.
+    const longer = await asset();
+    await query(`UPDATE assets SET expires_at = now() + interval '1 hour' WHERE id = '${longer.id}'`);
+    const other = await api.post("/api/v2/assets/from-hash", { hash: longer.hash }, own);
+    const { id: otherId } = (await other.json()) as { id: string };
+    await query("UPDATE uploads SET last_used_at = now() - interval '60 days'");
+    await query(`UPDATE assets SET expires_at = now() WHERE id = '${longer.id}'`);
+    const keep = { from: {}, limit: 500, graceMs: 3_600_000, uploadsUnusedMs: 86_400_000 };
+    await api.database.keeping.removeUnused(keep);
+    await api.database.keeping.removeUnused(keep);
+    expect((await api.request(`/api/v2/assets/${otherId}`, { headers: own })).status).toBe(200);
   });
 
   test("is cancelled at once while it waits, and by its worker while it runs; again it changes nothing", async () => {
@@ -256,6 +344,26 @@ describe("a job", () => {
   });
 });
 
+const storedJob = async (id: string): Promise<Job> => {
+  const job = await api.database.jobRuns.findJob(id);
+  if (job === null || job === "removed") throw new Error(`There is no job ${id}.`);
+  return job;
+};
+const surroundings = {
+  ...{ sight: new Sight({ role: "submit" }, []), baseUrl: "http://a.example", basePath: "" },
+  ...{ outputs: [], queuePosition: null, failure: null },
+  keeping: { retention: { ageMs: null, jobs: null, bytes: null }, uploadsUnusedMs: null },
+};
+async function query(sql: string): Promise<void> {
+  const client = new pg.Client({ connectionString: api.env["DATABASE_URL"] });
+  await client.connect();
+  try {
+    await client.query(sql);
+  } finally {
+    await client.end();
+  }
+}
+
 describe("a graph", () => {
   test("may name assets: uploads, and outputs of jobs", async () => {
     const { id } = await asset();
@@ -291,6 +399,14 @@ describe("a graph", () => {
     // The name of no asset is given away by one that lies deeper.
     const deep = graphOf([[reference("0190b8a0-0000-7000-8000-00000000dead")]]);
     expect(await refusal(await post({ workflow: deep }))).toEqual([422, "missing_asset"]);
+  });
+
+  test("with more assets than one statement may look up is refused", async () => {
+    const references = Array.from({ length: 1_001 }, () => reference(crypto.randomUUID()));
+    const answer = await post({ workflow: graphOf(references) });
+    const { error } = (await answer.json()) as Envelope;
+    expect([answer.status, error.code]).toEqual([422, "invalid_workflow"]);
+    expect(error.message).toContain("1000 different assets");
   });
 
   test.each<[string, object, string]>([
@@ -395,6 +511,48 @@ describe("a stream", () => {
     ]);
   });
 
+  test("tells the end, also if the outputs cannot be read at first", async () => {
+    const { id } = await submit();
+    const leased = await api.worker.claim(id, serverId);
+    const job = await storedJob(id);
+    const jobs = api.database.jobReader.of(job.tenantId);
+    const told: [name: string, data: unknown][] = [];
+    const stream = {
+      send: (name: string, data: unknown) => {
+        told.push([name, data]);
+        return Promise.resolve();
+      },
+      sendJson: () => Promise.resolve(),
+      comment: () => Promise.resolve(),
+      end: () => undefined,
+      ...{ idleMs: 0, closed: new AbortController().signal },
+    };
+    let reads = 0;
+    const comfy = new ComfyJobStream(stream, {
+      outputs: () => {
+        reads += 1;
+        if (reads === 1) return Promise.reject(new StoreUnavailableError(new Error("away")));
+        return Promise.resolve([{ name: "a.png" }]);
+      },
+      positionOf: () => Promise.resolve(null),
+      picture: () => Promise.resolve(null),
+    });
+    const watched = {
+      ...{ job, read: () => storedJob(id), snapshotOf: (current: Job) => Promise.resolve(current) },
+      listEvents: (after: number, limit: number) => jobs.listEvents(id, after, limit),
+      viewOfEvent: (event: JobEvent) => Promise.resolve(viewOfEvent(event, surroundings.sight)),
+    };
+    const times = { heartbeatMs: 15_000, lookMinMs: 10, lookMaxMs: 50 };
+    const watching = watchJob(comfy, quietFeed(), watched, { lastSequence: null, times });
+    await api.worker.complete(leased, [{ filename: "a.png", body: Buffer.from("png") }]);
+    await watching;
+    expect(told.slice(-2)).toEqual([
+      ["output", { name: "a.png" }],
+      ["status", { status: "succeeded", queue_position: null }],
+    ]);
+    expect(reads).toBe(2);
+  });
+
   test("tells a cancellation, and the place in the queue while it changes", async () => {
     const first = await submit();
     const second = await submit();
@@ -412,6 +570,21 @@ describe("a stream", () => {
     expect(await stream.next()).toBeNull();
   });
 });
+
+/** A feed that no signal reaches. */
+function quietFeed(): EventFeed {
+  return new EventFeed({
+    signals: { subscribe: () => Promise.resolve(() => undefined), publish: () => undefined },
+    reader: {
+      findLastPosition: () => Promise.resolve(5n),
+      listPlaced: () => Promise.resolve({ events: [], upTo: 5n }),
+      listUnread: () => Promise.resolve([]),
+      hasNewsAfter: () => Promise.resolve(false),
+    },
+    sequencer: { assignPositions: () => Promise.resolve({ events: 0, deliveries: 0, mayBeMore: false }) },
+    onError: () => undefined,
+  });
+}
 
 /** The frames of a stream, one by one. */
 class Frames {

@@ -1,4 +1,4 @@
-import { InvalidJobError, type IdempotencyClaim, type JobType, type Principal } from "@genga/jobs";
+import { InvalidJobError, type IdempotencyClaim, type Job, type JobType, type Principal } from "@genga/jobs";
 import { readComfyJob } from "../comfy-api/read-comfy-job.ts";
 import { parseJsonBytes, parseJsonText, textOf } from "../http/json-body.ts";
 import { RefusedError } from "../http/problem-document.ts";
@@ -37,6 +37,8 @@ export type Submission = {
 export interface AcceptedSubmission extends AnswerBytes {
   /** The accepted jobs; none if the answer was given before. */
   jobs: Partial<Record<JobType, number>>;
+  /** The job of a submission by the Comfy API v2, as it was stored. */
+  job?: Job;
   isReplayed?: true;
   /** Nothing was stored. */
   isDryRun?: true;
@@ -61,7 +63,11 @@ export async function answerSubmission(
   if (submission.kind === "job" || submission.kind === "comfy-job" || submission.kind === "rerun") {
     const { job, prompt, ...remarks } = await acceptJob(submission, commands, claim);
     const prompts = new Map([[job.id, prompt]]);
-    return { ...answerOfJob(job, { prompts, baseUrl, remarks }), jobs: { [job.type]: 1 } };
+    return {
+      ...answerOfJob(job, { prompts, baseUrl, remarks }),
+      jobs: { [job.type]: 1 },
+      ...(submission.kind === "comfy-job" && { job }),
+    };
   }
   // What was read of the body is out of memory before the answer is made, which takes as much once more.
   const accepted =

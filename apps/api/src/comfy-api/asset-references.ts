@@ -9,17 +9,23 @@ const assetType = "core/ASSET";
 /** Values of a graph do not lie deeper. */
 const depthMax = 64;
 const problemsMax = 100;
+/** Different assets in one graph: as many ids go into one statement. */
+const assetsMax = 1_000;
 
 /**
  * Replaces the references to assets in a graph (`{"__type": "core/ASSET", "info": {"id": …}}`) by what our own graphs have in
  * their places. The id alone counts; hash and path are hints.
- * @throws InvalidJobError `missing-asset` for each reference that is malformed or names nothing that the sender may use
+ * @throws InvalidJobError `too-many-assets` before anything is looked up; `missing-asset` for each reference that is malformed or names nothing that the sender may use
  */
 export async function resolveAssets(workflow: unknown, findFiles: FindFiles): Promise<unknown> {
   const places = placesIn(workflow);
   if (places.length === 0) return workflow;
-  const ids = places.flatMap(({ id }) => id ?? []);
-  const files = await findFiles([...new Set(ids)]);
+  const ids = new Set(places.flatMap(({ id }) => id ?? []));
+  if (ids.size > assetsMax) {
+    const message = `workflow: a graph may name ${assetsMax} different assets; this one names ${ids.size}.`;
+    throw new InvalidJobError([{ path: "workflow", code: "too-many-assets", message }]);
+  }
+  const files = await findFiles([...ids]);
   const problems: JobProblem[] = [];
   const replaced = new Map<object, unknown>();
   for (const place of places) {

@@ -33,17 +33,19 @@ export function comfyStatusOf({
 /** What a job's view needs beside the job. */
 export interface ComfyJobSurroundings extends AssetSurroundings {
   sight: Sight;
+  /** The path below which the client reaches this API. */
+  basePath: string;
   /** Of a job that has completed. */
   outputs: readonly JobOutput[];
   /** The tenant's own jobs that come first; `null` for a job that does not wait. */
   queuePosition: number | null;
-  /** The failure of its last attempt, which has the traceback; `null` = there is none. */
+  /** The failure of its last attempt, which has the traceback if the job failed by it; `null` = there is none. */
   failure: JobFailure | null;
 }
 
 export function viewOfComfyJob(job: Job, surroundings: ComfyJobSurroundings): Record<string, unknown> {
-  const { outputs, queuePosition, baseUrl, keeping } = surroundings;
-  const links = `${new URL(baseUrl).pathname.replace(/\/+$/, "")}${comfyApiPrefix}/jobs/${job.id}`;
+  const { outputs, queuePosition, basePath, keeping } = surroundings;
+  const links = `${basePath}${comfyApiPrefix}/jobs/${job.id}`;
   return {
     ...{ id: job.id, status: comfyStatusOf(job) },
     created_at: job.createdAt.toISOString(),
@@ -83,8 +85,10 @@ function expiryOf({ finishedAt }: Job, ageMs: number | null): string {
 }
 
 function errorOf(job: Job, { sight, failure }: ComfyJobSurroundings): Record<string, unknown> | null {
-  const said = failure ?? job.failure;
-  if (said === null || !isTerminal(job.status) || job.status === "completed") return null;
+  if (job.failure === null || !isTerminal(job.status) || job.status === "completed") return null;
+  // A job may also end after its last attempt, while it waits for the next one, and for another reason.
+  const details = failure?.code === job.failure.code ? failure : undefined;
+  const said = { ...details, ...job.failure };
   const lines = said.traceback ?? [];
   return {
     code: said.class === "execution" ? "node_execution_error" : said.code.replaceAll("-", "_"),

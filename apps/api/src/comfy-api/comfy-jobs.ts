@@ -1,5 +1,5 @@
-import { type Job, type JobOutput, type JobReader } from "@genga/jobs";
-import { type Sight } from "../access/sight.ts";
+import { StoreUnavailableError, type Job, type JobOutput, type JobReader } from "@genga/jobs";
+import { Sight } from "../access/sight.ts";
 import { type JobDetails, type Viewer } from "../jobs/job-details.ts";
 import { type AssetSurroundings, viewOfComfyOutput } from "./asset-view.ts";
 import { viewOfComfyJob } from "./comfy-job-view.ts";
@@ -10,6 +10,11 @@ interface ComfyJobsParts {
   keeping: AssetSurroundings["keeping"];
 }
 
+/** The client that a view is made for, and the path below which it reaches this API. */
+export interface ComfyViewer extends Viewer {
+  basePath: string;
+}
+
 /** Views of jobs as the Comfy API v2 has them. */
 export class ComfyJobs {
   readonly #parts: ComfyJobsParts;
@@ -18,7 +23,7 @@ export class ComfyJobs {
     this.#parts = parts;
   }
 
-  async of(job: Job, { principal, baseUrl }: Viewer): Promise<Record<string, unknown>> {
+  async of(job: Job, { principal, baseUrl, basePath }: ComfyViewer): Promise<Record<string, unknown>> {
     const { jobDetails, keeping } = this.#parts;
     const own = this.#parts.jobs.of(job.tenantId);
     const hasFailed = job.status === "failed" || job.status === "timeout";
@@ -30,7 +35,20 @@ export class ComfyJobs {
         hasFailed ? own.listAttempts(job.id) : [],
       ]);
     const failure = attempts.at(-1)?.failure ?? null;
-    return viewOfComfyJob(job, { baseUrl, keeping, sight, outputs, queuePosition, failure });
+    return viewOfComfyJob(job, { baseUrl, basePath, keeping, sight, outputs, queuePosition, failure });
+  }
+
+  /** A job that was stored just now. Its client must learn its id, so what cannot be read is left out. */
+  async ofAccepted(job: Job, viewer: ComfyViewer): Promise<Record<string, unknown>> {
+    try {
+      return await this.of(job, viewer);
+    } catch (error) {
+      if (!(error instanceof StoreUnavailableError)) throw error;
+      const { principal, baseUrl, basePath } = viewer;
+      const sight = new Sight(principal, []);
+      const unknown = { sight, outputs: [], queuePosition: null, failure: null };
+      return viewOfComfyJob(job, { baseUrl, basePath, keeping: this.#parts.keeping, ...unknown });
+    }
   }
 
   /** How many of the tenant's own jobs come first; counting stops at 1,000. `null` = the job does not wait. */

@@ -34,6 +34,16 @@ export function baseUrlOf(response: Response): string {
 }
 
 /**
+ * The path below which the client of this request reaches this API, without a slash at its end: that of `PUBLIC_URL`, if the
+ * client came by its host. The scheme does not count, since a proxy that ends TLS need not be a trusted one.
+ */
+export function basePathOf(response: Response): string {
+  const linked = new URL(baseUrlOf(response));
+  const own = new URL(response.locals["ownOrigin"] as string);
+  return linked.host === own.host ? linked.pathname.replace(/\/+$/, "") : "";
+}
+
+/**
  * The origin under which a browser that sends this `Origin` would reach this API, with the path of its first page:
  * `PUBLIC_URL`, or what the request itself names. Without an `Origin`, that of the links in this answer.
  * @returns undefined = a page of this origin is not one of this API

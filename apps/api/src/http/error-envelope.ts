@@ -33,6 +33,8 @@ const codesByStatus: Readonly<Record<number, string>> = {
 };
 
 /** What the service itself could not do is told without details; the log has them under the request's id. */
+/** … except whether the request may have taken effect. */
+const effectCodes: ReadonlySet<ProblemCode> = new Set(["store-unavailable", "submission-interrupted"]);
 const upstreamMessage = "The service cannot handle the request right now; try again in a moment.";
 
 interface ErrorEnvelope {
@@ -42,7 +44,7 @@ interface ErrorEnvelope {
 /** A refusal as the Comfy API v2 has it. */
 function envelopeOf(refusal: RefusedError): { status: number; envelope: ErrorEnvelope } {
   const [status, code] = kindOf(refusal);
-  const message = status >= 500 ? upstreamMessage : refusal.message;
+  const message = status >= 500 && !effectCodes.has(refusal.code) ? upstreamMessage : refusal.message;
   const details = status >= 500 ? {} : detailsOf(refusal);
   const hasDetails = Object.keys(details).length > 0;
   return { status, envelope: { error: { code, message, ...(hasDetails && { details }) } } };

@@ -83,6 +83,8 @@ class JobWatch {
   #heardAt = Number.NEGATIVE_INFINITY;
   #sentProgress: Progress | undefined;
   #endedAttempt = -1;
+  /** Taken from the outbox, and not sent yet: what it says could not be read. */
+  #unsent: JobEvent | null = null;
   #hasEnded = false;
   #isStoreAway = false;
   #lookAt = 0;
@@ -136,7 +138,7 @@ class JobWatch {
     while (!this.#hasEnded && !this.#stream.closed.aborted) {
       const now = performance.now();
       if (now >= this.#lookAt) await this.#look();
-      else if (outbox.hasNews && !this.#isStoreAway) await this.#sendEvents();
+      else if ((outbox.hasNews || this.#unsent !== null) && !this.#isStoreAway) await this.#sendEvents();
       else if (this.#progress !== undefined && now >= this.#progressDueAt - progressEveryMs)
         await this.#sendProgress();
       else if (this.#preview !== undefined) await this.#sendPreview(this.#preview);
@@ -175,8 +177,11 @@ class JobWatch {
   async #sendEvents(): Promise<void> {
     await this.#whileStoreAnswers(async () => {
       const { outbox } = this.#subscription;
-      for (let event = await outbox.take(); event !== null; event = await outbox.take()) {
-        await this.#sendEvent(event);
+      for (;;) {
+        this.#unsent ??= await outbox.take();
+        if (this.#unsent === null) return;
+        await this.#sendEvent(this.#unsent);
+        this.#unsent = null;
         if (this.#stream.closed.aborted) return;
       }
     });

@@ -1,8 +1,11 @@
 import { toClientJsonText } from "@genga/comfyui";
 import { withOutputsShownInText } from "@genga/workflows";
+import { type Response } from "express";
 import { z } from "zod";
 import { comfyStatusOf } from "../comfy-api/comfy-job-view.ts";
+import { type ComfyViewer } from "../comfy-api/comfy-jobs.ts";
 import { type ApiDependencies } from "../dependencies.ts";
+import { basePathOf } from "../http/base-url.ts";
 import { comfyApiPrefix } from "../http/paths.ts";
 import { foundJob, foundParameters } from "../jobs/found-jobs.ts";
 import { route } from "../routing/route.ts";
@@ -24,17 +27,22 @@ export const submitComfyJob = route({
   headers: z.object({ "Idempotency-Key": singleUseKey, traceparent: submissionHeaders.shape.traceparent }),
   body: jsonInBytes,
   answers: { 201: { description: "The job is stored.", content: comfyBody } },
-  handler: async (
-    asked,
-    { submissions, ownJobs, comfyJobs }: Viewing & Pick<ApiDependencies, "submissions">,
-  ) => {
+  handler: async (asked, { submissions, comfyJobs }: Pick<ApiDependencies, "submissions" | "comfyJobs">) => {
     const { body, headers, principal, baseUrl } = asked;
     const submission = { kind: "comfy-job", body, ...keyOf(headers), principal, baseUrl } as const;
-    const { location } = await submissions.accept(submission);
-    const job = await foundJob(ownJobs(principal), location.slice(location.lastIndexOf("/") + 1));
-    return { status: 201, ...comfyJson(await comfyJobs.of(job, asked)) };
+    const { job } = await submissions.accept(submission);
+    if (job === undefined) throw new Error("A job was accepted, and is not named.");
+    return { status: 201, ...comfyJson(await comfyJobs.ofAccepted(job, viewerOf(asked))) };
   },
 });
+
+function viewerOf({
+  principal,
+  baseUrl,
+  response,
+}: Pick<ComfyViewer, "principal" | "baseUrl"> & { response: Response }): ComfyViewer {
+  return { principal, baseUrl, basePath: basePathOf(response) };
+}
 
 const listSchema = z.looseObject({
   limit: z.coerce.number().int().min(1).max(100).default(50),
@@ -80,7 +88,7 @@ export const getComfyJob = route({
   answers: { 200: { description: "The job.", content: comfyBody } },
   handler: async (asked, { ownJobs, comfyJobs }: Viewing) => {
     const job = await foundJob(ownJobs(asked.principal), asked.id);
-    return comfyJson(await comfyJobs.of(job, asked));
+    return comfyJson(await comfyJobs.of(job, viewerOf(asked)));
   },
 });
 
@@ -112,6 +120,6 @@ export const cancelComfyJob = route({
   answers: { 200: { description: "The job as it is now.", content: comfyBody } },
   handler: async (asked, { jobCommands, comfyJobs }: Viewing & Pick<ApiDependencies, "jobCommands">) => {
     const { job } = await jobCommands(asked.principal).requestCancel(asked.id);
-    return comfyJson(await comfyJobs.of(job, asked));
+    return comfyJson(await comfyJobs.of(job, viewerOf(asked)));
   },
 });

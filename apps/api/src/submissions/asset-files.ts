@@ -14,10 +14,9 @@ export async function findAssetFiles(
   const files = new Map<string, AssetFile>();
   for (const { id, upload } of await assets.findAssets(tenantId, [...ids]))
     files.set(id, { kind: "upload", name: uploadName(upload) });
-  for (const id of ids) {
-    if (files.has(id)) continue;
-    const output = await jobs.findOutput(id);
-    if (output?.kind === "file") files.set(id, { kind: "output", from: output.jobId, output: output.index });
-  }
+  const others = ids.filter((id) => !files.has(id));
+  const outputs = others.length === 0 ? [] : await jobs.findOutputs(others);
+  for (const { id, kind, jobId, index } of outputs)
+    if (kind === "file") files.set(id, { kind: "output", from: jobId, output: index });
   return files;
 }

@@ -45,7 +45,7 @@ const uploadFileGrace = "1 hour";
  * for longer. Their files may also belong to uploads of other tenants with the same content, so the files are checked and
  * removed later. An upload that a submission has locked is skipped, not waited for, because submissions lock uploads and
  * graphs in either order.
- * @param keepsNamed uploads with an asset stay, also those whose assets have no time of their own
+ * @param keepsNamed uploads with an asset stay, also those whose assets have no time of their own: these count as used now
  */
 export async function removeUnusedUploads(
   transaction: Prisma.TransactionClient,
@@ -65,6 +65,7 @@ export async function removeUnusedUploads(
           AND coalesce(record.expires_at > now(), ${keepsNamed}))
       AND NOT EXISTS (SELECT FROM job_parameters WHERE NOT uploads_noted)
     RETURNING sha256, media_type AS "mediaType"`;
+  if (keepsNamed) await countAsUsedNow(transaction, locked);
   const keys = removed.flatMap(({ sha256, mediaType }) => {
     const known = uploadMediaTypes.find((type) => type === mediaType);
     return known === undefined ? [] : [uploadStorageKey({ sha256, mediaType: known })];
@@ -77,11 +78,36 @@ export async function removeUnusedUploads(
   return removed.length;
 }
 
-/** Records over uploads that were to be kept for a time of their own, which is over. */
+/**
+ * Of those of these uploads, which are locked, that have an asset without a time of its own, and that no job names any more: the
+ * time for which unused uploads stay begins now. While a job needed the upload, the asset had no time at which it would be gone.
+ */
+async function countAsUsedNow(
+  transaction: Prisma.TransactionClient,
+  locked: readonly { id: string }[],
+): Promise<void> {
+  await transaction.$executeRaw`
+    UPDATE uploads upload SET last_used_at = now() WHERE id = ANY(${locked.map(({ id }) => id)}::uuid[])
+      AND EXISTS (SELECT FROM assets record WHERE record.upload_id = upload.id AND record.expires_at IS NULL)
+      AND NOT EXISTS (SELECT FROM job_uploads named WHERE named.upload_id = upload.id)`;
+}
+
+/**
+ * Records over uploads that were to be kept for a time of their own, which is over. Other assets over the same uploads had no
+ * time at which they would be gone, and get one. A locked upload is being used, which does the same.
+ */
 async function removeExpiredAssets(database: PrismaClient, limit: number): Promise<void> {
-  await database.$executeRaw`
-    DELETE FROM assets WHERE id IN (
-      SELECT id FROM assets WHERE expires_at <= now() LIMIT ${limit}::int FOR UPDATE SKIP LOCKED)`;
+  await database.$transaction(async (transaction) => {
+    const removed = await transaction.$queryRaw<{ uploadId: string }[]>`
+      DELETE FROM assets WHERE id IN (
+        SELECT id FROM assets WHERE expires_at <= now() LIMIT ${limit}::int FOR UPDATE SKIP LOCKED)
+      RETURNING upload_id AS "uploadId"`;
+    if (removed.length === 0) return;
+    const locked = await transaction.$queryRaw<{ id: string }[]>`
+      SELECT id FROM uploads WHERE id = ANY(${removed.map(({ uploadId }) => uploadId)}::uuid[])
+      ORDER BY id FOR UPDATE SKIP LOCKED`;
+    await countAsUsedNow(transaction, locked);
+  });
 }
 
 /** An archived template that no job names is kept for this time: longer than any submission takes that has read it. */

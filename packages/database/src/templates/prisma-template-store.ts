@@ -82,7 +82,14 @@ export class PrismaTemplateStore implements TemplateStore {
       if (held === undefined) return false;
       if (held.archivedAt !== null) return true;
       await transaction.$executeRaw`UPDATE templates SET archived_at = now() WHERE id = ${held.id}::uuid`;
-      await transaction.$executeRaw`DELETE FROM template_uploads WHERE template_id = ${held.id}::uuid`;
+      // The time for which unused uploads stay begins now; a locked one is being used.
+      await transaction.$executeRaw`
+        WITH freed AS (
+          DELETE FROM template_uploads WHERE template_id = ${held.id}::uuid RETURNING upload_id
+        ), held AS (
+          SELECT id FROM uploads WHERE id IN (SELECT upload_id FROM freed) ORDER BY id FOR UPDATE SKIP LOCKED
+        )
+        UPDATE uploads SET last_used_at = now() WHERE id IN (SELECT id FROM held)`;
       await recordAuditEvent(transaction, { by, action: "template-archived", tenantId, subject: name });
       return true;
     });

@@ -95,9 +95,21 @@ export class PrismaAssetStore implements AssetStore {
   removeAsset(tenantId: string, id: string): Promise<boolean> {
     return withMappedErrors(async () => {
       if (!isUuid(id)) return false;
+      // It may have kept its upload for other assets; these are there for as long as an upload that was used now.
       const removed = await this.#database.$queryRaw<{ isThere: boolean }[]>`
-        DELETE FROM assets WHERE tenant_id = ${tenantId}::uuid AND id = ${id}::uuid
-        RETURNING coalesce(expires_at > now(), true) AS "isThere"`;
+        WITH removed AS (
+          DELETE FROM assets WHERE tenant_id = ${tenantId}::uuid AND id = ${id}::uuid
+          RETURNING id, upload_id, coalesce(expires_at > now(), true) AS "isThere"
+        ), held AS (
+          SELECT upload.id FROM uploads upload JOIN removed ON removed.upload_id = upload.id
+          WHERE EXISTS (
+            SELECT FROM assets other
+            WHERE other.upload_id = upload.id AND other.id <> removed.id AND other.expires_at IS NULL)
+          FOR UPDATE OF upload SKIP LOCKED
+        ), used AS (
+          UPDATE uploads SET last_used_at = now() WHERE id IN (SELECT id FROM held)
+        )
+        SELECT "isThere" FROM removed`;
       return removed[0]?.isThere === true;
     });
   }

@@ -164,6 +164,8 @@ export interface TenantJobReader {
   listEvents(jobId: string, afterSequence: number, limit: number): Promise<JobEvent[]>;
   listOutputs(jobId: string): Promise<JobOutput[]>;
   findOutput(id: string): Promise<JobOutput | null>;
+  /** Those of these outputs that there are, in any order. An id that is not a UUID is not found. */
+  findOutputs(ids: readonly string[]): Promise<JobOutput[]>;
   /** How many outputs the jobs have; counting stops beyond `max`. */
   countOutputs(filter: OutputFilter, max: number): Promise<number>;
   /**

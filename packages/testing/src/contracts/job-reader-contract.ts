@@ -19,6 +19,7 @@ export function describeJobReader(runner: TestRunner, open: () => Promise<Contra
         expect(await reader.findParameters(id)).toBeNull();
         expect(await reader.findBatch(id)).toBeNull();
         expect(await reader.findOutput(id)).toBeNull();
+        expect(await reader.findOutputs([id])).toEqual([]);
         expect(await reader.listEvents(id, 0, 10)).toEqual([]);
         expect(await reader.listOutputs(id)).toEqual([]);
         expect(await reader.listAttempts(id)).toEqual([]);
@@ -48,6 +49,7 @@ export function describeJobReader(runner: TestRunner, open: () => Promise<Contra
           events: (await reader.listEvents(job.id, 0, 5)).length > 0,
           outputs: (await reader.listOutputs(job.id)).length > 0,
           output: (await reader.findOutput(output?.id ?? "")) !== null,
+          someOutputs: (await reader.findOutputs(["no-uuid", output?.id ?? ""])).length > 0,
           attempts: (await reader.listAttempts(job.id)).length > 0,
           classes: (await reader.listClassesToRetry({ jobId: job.id })).length > 0,
           counts: (await reader.summarizeQueue()).counts.completed > 0,

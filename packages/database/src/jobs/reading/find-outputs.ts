@@ -16,6 +16,18 @@ export async function listOutputs(
   return rows.map(outputFromRow);
 }
 
+/** Those of these outputs that the tenant's jobs have. */
+export async function findOutputs(
+  database: PrismaClient,
+  tenantId: string,
+  ids: readonly string[],
+): Promise<JobOutput[]> {
+  const known = ids.filter((id) => isUuid(id));
+  if (known.length === 0) return [];
+  const rows = await database.jobOutput.findMany({ where: { id: { in: known }, job: { tenantId } } });
+  return rows.map(outputFromRow);
+}
+
 export async function findOutput(
   database: PrismaClient,
   tenantId: string,

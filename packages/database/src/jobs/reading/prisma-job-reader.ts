@@ -31,7 +31,7 @@ import { countJobsBefore } from "./jobs-before.ts";
 import { countEnds } from "../../keeping/count-ends.ts";
 import { summarizeQueue } from "./count-jobs.ts";
 import { findJob, findJobs, findParameters, findPrompts, findShown, listBatchJobs } from "./find-jobs.ts";
-import { findOutput, listOutputs } from "./find-outputs.ts";
+import { findOutput, findOutputs, listOutputs } from "./find-outputs.ts";
 import { countOutputs, readMadeJobs } from "./read-made-jobs.ts";
 import { listAttempts } from "./list-attempts.ts";
 import { listDependencies } from "./list-dependencies.ts";
@@ -139,6 +139,10 @@ class PrismaTenantJobReader implements TenantJobReader {
 
   listOutputs(jobId: string): Promise<JobOutput[]> {
     return withMappedErrors(() => listOutputs(this.#database, this.#tenantId, jobId));
+  }
+
+  findOutputs(ids: readonly string[]): Promise<JobOutput[]> {
+    return withMappedErrors(() => findOutputs(this.#database, this.#tenantId, ids));
   }
 
   findOutput(id: string): Promise<JobOutput | null> {
