@@ -199,10 +199,15 @@ test("the secret of a webhook is sent, and no draft has it", () => {
     properties: {
       webhook: {
         type: "object",
-        properties: { url: { type: "string", maxLength: 2_000 }, events, secret: { type: "string" } },
+        properties: {
+          url: { type: "string", format: "uri", maxLength: 2_000 },
+          events,
+          secret: { type: "string" },
+        },
       },
     },
   });
+  expect(url).toMatchObject({ name: "webhook.url", kind: "text" });
   expect(told).toMatchObject({ kind: "texts", choices: ["job.completed", "job.failed"] });
   expect(secret).toMatchObject({ name: "webhook.secret", kind: "secret" });
   const typed = { "webhook.url": "https://hooks.example.com", "webhook.secret": "whsec_s3cret" };

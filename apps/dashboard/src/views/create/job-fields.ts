@@ -128,6 +128,7 @@ function kindOf(path: string, schema: Schema): FieldKind | undefined {
       return schema.items?.type === "object" ? "entries" : "texts";
     case "string":
       if (schema.format === "date-time") return "time";
+      if (schema.format === "uri") return "text";
       return (schema.maxLength ?? 0) > 1_000 ? "long-text" : "text";
     case undefined:
     default:

@@ -160,7 +160,7 @@ function Credentials({ typed: { kind, ...typed }, onChange, said }: CredentialsP
       {kind === "named" && (
         <TextInput
           label="Name of the credentials"
-          description="In COMFYUI_SERVERS_FILE."
+          description="In COMFYUI_SERVERS_FILE, which must list the origin of this URL with them."
           value={typed.credential}
           error={said("credential")}
           onChange={(event) => {
