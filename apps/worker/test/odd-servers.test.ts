@@ -301,16 +301,6 @@ describe("a server whose answers make no sense", () => {
     await stack.workers[0]!.line(new RegExp(`"server":"${odd.url}".*"state":"probing".*server takes work`));
   }, 30_000);
 
-  test("about itself, that it is Genga, takes no work: a farm is no server of itself", async () => {
-    odd.alter = (path, body) =>
-      path === "/system_stats" ? body.replace("{", '{"genga": {"version": "0.1.0"}, ') : body;
-    await stack.workers[0]!.line(
-      new RegExp(`"server":"${odd.url}".*"reason":"[^"]*Genga.*server takes no work`),
-    );
-    odd.alter = null;
-    await stack.workers[0]!.line(new RegExp(`"server":"${odd.url}".*"state":"probing".*server takes work`));
-  }, 30_000);
-
   test.each([false, true])(
     "about one prompt that ended fails that job (its POST without a reply: %s)",
     async (isReplyLost) => {
