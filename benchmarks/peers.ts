@@ -3,7 +3,8 @@
  * @saintno/comfyui-sdk, comfy-api-proxy. First the same jobs by each of them and by a plain client, in turns, on a simulated
  * server, and on a real one if COMFYUI_URL is given: everybody posts all jobs at once and fetches what they have made. Then,
  * on the simulated server, how many jobs end well when all WebSockets break, and when the server is killed and
- * comes back after two seconds. The peers are installed below node_modules/.cache on the first run.
+ * comes back after two seconds. The peers are installed below node_modules/.cache on the first run. Salad's comfyui-api
+ * is in no registry: one that runs in front of the same real server takes part when COMFYUI_API_URL is its address.
  *
  * npm run bench:peers [-- --jobs 100 --sleep-ms 50 --rounds 3 --fault-jobs 30 --deadline-ms 60000]
  */
@@ -15,6 +16,7 @@ import { startStack, type SimulatorProcess } from "@genga/testing";
 import { z } from "zod";
 import { compareFaults } from "./peers/compare-faults.ts";
 import { genga, openPeers, type Contestant } from "./peers/run-peers.ts";
+import { wrapperOf } from "./peers/wrapper-peer.ts";
 import { runPlain } from "./support/both-ways.ts";
 import { median } from "./support/median.ts";
 import { type Row } from "./support/row.ts";
@@ -131,7 +133,10 @@ export async function run(options: Options): Promise<Row[]> {
       return simulated;
     }
     const real = await withGenga(services.databaseUrl, { comfyUrl }, (ours) =>
-      compareSpeed("real server", comfyUrl, [ours, ...peers], { ...options, sleepMs: null }),
+      compareSpeed("real server", comfyUrl, [ours, ...peers, ...wrapperOf(process.env["COMFYUI_API_URL"])], {
+        ...options,
+        sleepMs: null,
+      }),
     );
     return [...simulated, ...real];
   } finally {
