@@ -107,7 +107,7 @@ describe("an upload", () => {
     expect((await send(formOf(bytes), other)).status).toBe(201);
   });
 
-  test("with another content than declared makes no asset, and keeps no file", async () => {
+  test("with another content than declared makes no asset, and keeps no file if the hash came first", async () => {
     const [bytes, others] = [await picture(), await picture()];
     expect(await refusal(await send(formOf(bytes, { expected_hash: await hashOf(others) })))).toEqual([
       ...[409, "hash_mismatch"],

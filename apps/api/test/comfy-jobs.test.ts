@@ -173,6 +173,26 @@ describe("a job", () => {
     });
   });
 
+  test("has its graph with the numbers as they were sent, also those that JavaScript rounds", async () => {
+    const text = JSON.stringify({ workflow: graphOf() }).replace('"batch_size":1', '"batch_size":1.0');
+    const large = text.replace(
+      /"filename_prefix":"made"/,
+      '"filename_prefix":"made","seed":18446744073709551615',
+    );
+    const answer = await api.post("/api/v2/jobs", large, own);
+    const { id } = (await answer.json()) as ComfyJob;
+    const graph = await (await get(`${id}/workflow`)).text();
+    expect(graph).toMatch(/"seed":\s*18446744073709551615/);
+    expect(graph).toMatch(/"batch_size":\s*1\.0/);
+  });
+
+  test("is promised to be there for a minute where the number of jobs is limited", async () => {
+    const { id } = await submit();
+    const keeping = { retention: { ageMs: 86_400_000, jobs: 10, bytes: null }, uploadsUnusedMs: null };
+    const view = viewOfComfyJob(await storedJob(id), { ...surroundings, keeping });
+    expect(Date.parse(String(view["expires_at"])) - Date.now()).toBeLessThanOrEqual(60_000);
+  });
+
   test("of our own API is a job here, also in the list", async () => {
     const sent = await api.post("generate", { type: "image", prompt: "a cat" }, own);
     const { id } = (await sent.json()) as { id: string };
@@ -534,7 +554,7 @@ describe("a stream", () => {
         if (reads === 1) return Promise.reject(new StoreUnavailableError(new Error("away")));
         return Promise.resolve([{ name: "a.png" }]);
       },
-      positionOf: () => Promise.resolve(null),
+      ...{ positionOf: () => Promise.resolve(null), positionEveryMs: 0 },
       picture: () => Promise.resolve(null),
     });
     const watched = {

@@ -3,6 +3,7 @@ import { type KeepingSettings } from "@genga/runtime";
 import { comfyApiPrefix } from "../http/paths.ts";
 import { type SentFile } from "../http/send-output.ts";
 
+const minuteMs = 60_000;
 const dayMs = 24 * 60 * 60_000;
 
 /** What views of assets depend on beside the rows. */
@@ -33,10 +34,10 @@ export function viewOfAsset(
 /** An output as an asset. */
 export function viewOfOutputAsset(
   output: JobOutput,
-  { baseUrl, keeping: { retention } }: AssetSurroundings,
+  { baseUrl, keeping }: AssetSurroundings,
 ): Record<string, unknown> {
   const { id, bytes, filename, createdAt, jobId } = output;
-  const expiresAt = retention.ageMs === null ? null : new Date(createdAt.getTime() + retention.ageMs);
+  const expiresAt = expiryOfEnded(createdAt, keeping.retention);
   return {
     ...{ id, hash: null, size_bytes: bytes, content_type: mediaTypeOf(output), file_path: filename },
     created_at: createdAt.toISOString(),
@@ -48,14 +49,13 @@ export function viewOfOutputAsset(
 /** An output as its job lists it. */
 export function viewOfComfyOutput(
   output: JobOutput,
-  surroundings: AssetSurroundings,
+  { baseUrl, keeping }: AssetSurroundings,
 ): Record<string, unknown> {
   const { id, nodeId, filename, bytes, jobId, createdAt } = output;
-  const { ageMs } = surroundings.keeping.retention;
   return {
     ...{ node_id: nodeId, name: filename ?? `${id}.txt`, type: typeOf(output) },
     ...{ content_type: mediaTypeOf(output), size_bytes: bytes, id, hash: null },
-    ...contentUrlOf(id, surroundings.baseUrl, ageMs === null ? null : new Date(createdAt.getTime() + ageMs)),
+    ...contentUrlOf(id, baseUrl, expiryOfEnded(createdAt, keeping.retention)),
     job_id: jobId,
   };
 }
@@ -77,6 +77,20 @@ function expiryOf(
   if (expiresAt !== null || uploadsUnusedMs === null) return expiresAt;
   const unusedAt = new Date(usedAt.getTime() + uploadsUnusedMs);
   return unusedAt < new Date() ? null : unusedAt;
+}
+
+/**
+ * Until when a job that ended then is kept at least, with its outputs. Where their number or bytes are limited, it may go as soon
+ * as others end; clients are promised a minute. `null` = nothing is removed
+ */
+export function expiryOfEnded(
+  endedAt: Date,
+  { ageMs, jobs, bytes }: AssetSurroundings["keeping"]["retention"],
+): Date | null {
+  const aged = ageMs === null ? Infinity : endedAt.getTime() + ageMs;
+  const soon = jobs === null && bytes === null ? Infinity : Date.now() + minuteMs;
+  const until = Math.min(aged, soon);
+  return until === Infinity ? null : new Date(until);
 }
 
 /**

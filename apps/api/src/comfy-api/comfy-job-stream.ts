@@ -8,6 +8,8 @@ interface ComfyJobStreamParts {
   /** The job's outputs, as the Comfy API v2 has them. */
   outputs: () => Promise<Record<string, unknown>[]>;
   positionOf: (job: Job) => Promise<number | null>;
+  /** It is counted again after so long. */
+  positionEveryMs: number;
   /** The latest picture of an attempt; `null` = there is none. */
   picture: (attempt: number) => Promise<PreviewPicture | null>;
 }
@@ -39,6 +41,8 @@ export class ComfyJobStream implements JobStream {
   readonly #parts: ComfyJobStreamParts;
   #status: ComfyStatus | undefined;
   #position: number | null = null;
+  /** When the place in the queue was counted last. */
+  #countedAt = Number.NEGATIVE_INFINITY;
   #node: string | null = null;
   #isFetching = false;
 
@@ -79,8 +83,15 @@ export class ComfyJobStream implements JobStream {
   /** Tells the place in the queue, where it has changed. */
   async notePosition(job: Job): Promise<void> {
     if (this.#status !== "queued" || job.status !== "queued") return;
-    const position = await this.#parts.positionOf(job);
+    if (performance.now() - this.#countedAt < this.#parts.positionEveryMs) return;
+    const position = await this.#positionOf(job);
     if (position !== this.#position) await this.#sendStatus("queued", position);
+  }
+
+  async #positionOf(job: Job): Promise<number | null> {
+    const position = await this.#parts.positionOf(job);
+    this.#countedAt = performance.now();
+    return position;
   }
 
   async #sendSnapshot(job: Job): Promise<void> {
@@ -89,7 +100,7 @@ export class ComfyJobStream implements JobStream {
       await this.#end(status);
       return;
     }
-    await this.#sendStatus(status, await this.#parts.positionOf(job));
+    await this.#sendStatus(status, await this.#positionOf(job));
     if (job.status !== "processing") return;
     await this.#sendProgress(job.progress);
     if (job.phase === "executing") this.#fetchPreview(job.attempt);

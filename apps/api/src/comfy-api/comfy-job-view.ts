@@ -1,9 +1,9 @@
 import { isTerminal, type Job, type JobFailure, type JobOutput, type JobProgress } from "@genga/jobs";
 import { type Sight } from "../access/sight.ts";
 import { comfyApiPrefix } from "../http/paths.ts";
-import { viewOfComfyOutput, type AssetSurroundings } from "./asset-view.ts";
+import { expiryOfEnded, viewOfComfyOutput, type AssetSurroundings } from "./asset-view.ts";
 
-/** What jobs that are kept for ever are said to be kept until. */
+/** What jobs that are kept for ever are said to be kept until: the contract has no other word for it. */
 const forEver = "9999-12-31T23:59:59.000Z";
 
 export type ComfyStatus =
@@ -51,7 +51,7 @@ export function viewOfComfyJob(job: Job, surroundings: ComfyJobSurroundings): Re
     created_at: job.createdAt.toISOString(),
     started_at: job.startedAt?.toISOString() ?? null,
     completed_at: job.finishedAt?.toISOString() ?? null,
-    expires_at: expiryOf(job, keeping.retention.ageMs),
+    expires_at: expiryOf(job, keeping.retention),
     queue_position: queuePosition,
     progress: job.status === "queued" ? null : comfyProgressOf(job.progress, job.status === "completed"),
     outputs: outputs.map((output) => viewOfComfyOutput(output, surroundings)),
@@ -80,8 +80,8 @@ export function comfyProgressOf(progress: JobProgress, isDone = false): Record<s
 }
 
 /** A job that goes on will be kept for at least as long from now. */
-function expiryOf({ finishedAt }: Job, ageMs: number | null): string {
-  return ageMs === null ? forEver : new Date((finishedAt ?? new Date()).getTime() + ageMs).toISOString();
+function expiryOf({ finishedAt }: Job, retention: AssetSurroundings["keeping"]["retention"]): string {
+  return expiryOfEnded(finishedAt ?? new Date(), retention)?.toISOString() ?? forEver;
 }
 
 function errorOf(job: Job, { sight, failure }: ComfyJobSurroundings): Record<string, unknown> | null {

@@ -1,4 +1,6 @@
 import { type RequestListener } from "node:http";
+import { envelopeOf } from "./error-envelope.ts";
+import { isOfComfyApi } from "./paths.ts";
 import { problemDocumentOf, RefusedError, statusOf } from "./problem-document.ts";
 
 /**
@@ -18,13 +20,17 @@ export const answerWhileStarting: RequestListener = (request, response) => {
     "store-unavailable",
     "This process is starting and waits for the database. Nothing was changed.",
   );
+  const { status, envelope } = envelopeOf(refusal);
+  const [said, mediaType, document] = isOfComfyApi(path)
+    ? [status, "application/json", envelope]
+    : [statusOf(refusal.code), "application/problem+json", problemDocumentOf(refusal, "about:blank")];
   response
-    .writeHead(statusOf(refusal.code), {
-      "content-type": "application/problem+json; charset=utf-8",
+    .writeHead(said, {
+      "content-type": `${mediaType}; charset=utf-8`,
       "cache-control": "no-store",
       "retry-after": "2",
       // The body of the request is not read.
       connection: "close",
     })
-    .end(JSON.stringify(problemDocumentOf(refusal, "about:blank")));
+    .end(JSON.stringify(document));
 };

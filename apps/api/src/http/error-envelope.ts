@@ -20,6 +20,8 @@ const kinds: Partial<Record<ProblemCode, readonly [status: number, code: string]
 /** Of problems with these codes, the answer has a code of its own. */
 const codesOfProblems: Readonly<Record<string, string>> = {
   "missing-asset": "missing_asset",
+  // An upload that was removed while the job was stored, or a name of one that there never was.
+  "unknown-upload": "missing_asset",
   "metadata-not-supported": "metadata_not_supported",
 };
 
@@ -42,7 +44,7 @@ interface ErrorEnvelope {
 }
 
 /** A refusal as the Comfy API v2 has it. */
-function envelopeOf(refusal: RefusedError): { status: number; envelope: ErrorEnvelope } {
+export function envelopeOf(refusal: RefusedError): { status: number; envelope: ErrorEnvelope } {
   const [status, code] = kindOf(refusal);
   const message = status >= 500 && !effectCodes.has(refusal.code) ? upstreamMessage : refusal.message;
   const details = status >= 500 ? {} : detailsOf(refusal);

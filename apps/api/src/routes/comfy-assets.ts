@@ -12,6 +12,7 @@ import { type Body } from "../routing/bodies.ts";
 import { alreadySent, route } from "../routing/route.ts";
 import { keepUpload } from "../uploads/keep-upload.ts";
 import { receiveFiles } from "../uploads/receive-files.ts";
+import { fileBytesMax } from "../uploads/upload-limits.ts";
 import { comfyBody, comfyJson, singleUseKey, smallJson } from "./comfy-contents.ts";
 
 const assets = `${comfyApiPrefix}/assets`;
@@ -51,8 +52,14 @@ export const uploadAsset = route({
       key === undefined ? undefined : await claimSingleUse(idempotency, { tenantId, key, route: "assets" });
     const make = async (): Promise<ReturnType<typeof madeOrFound>> => {
       const said = new AssetForm();
-      const upload = await receiveAsset({ request, response }, said, { tenantId, ...parts });
-      const asset = await parts.assets.makeAsset(upload, said.read(), claim);
+      let upload = await receiveAsset({ request, response }, said, { tenantId, ...parts });
+      let asset = await parts.assets.makeAsset(upload, said.read(), claim);
+      if (asset === null) {
+        // A sweep has removed the unused upload at this moment. Its file stays for an hour, and is kept.
+        await parts.uploads.keepFile(upload);
+        upload = await parts.uploads.saveUpload(upload);
+        asset = await parts.assets.makeAsset(upload, said.read(), claim);
+      }
       if (asset === null)
         throw new RefusedError(
           "content-not-found",
@@ -64,6 +71,9 @@ export const uploadAsset = route({
     return claim === undefined ? await make() : await holdClaim(idempotency, claim, make);
   },
 });
+
+/** What a form may have beside its file. */
+const formFieldsBytesMax = 2 * 1024 * 1024;
 
 type Receiving = Pick<ApiDependencies, "admission" | "uploads" | "storage">;
 
@@ -91,7 +101,7 @@ async function receiveAsset(
         throw new RefusedError("bad-request", "The file must be in the field `file`.");
       },
       {
-        filesMax: 1,
+        ...{ filesMax: 1, bytesMax: fileBytesMax + formFieldsBytesMax },
         onField: (name, value) => {
           said.note(name, value);
         },

@@ -36,6 +36,8 @@ export const watchComfyJob = route({
       const told = new ComfyJobStream(stream, {
         outputs: () => comfyJobs.outputsOf(job, baseUrl),
         positionOf: (current) => comfyJobs.positionOf(current),
+        // Counting costs more than a look.
+        positionEveryMs: 3 * watchTimes.lookMaxMs,
         picture: (attempt) => livePreviews.latest(job.id, attempt, stream.closed),
       });
       const sightNow = latestSight(() => jobDetails.sightOf(principal));

@@ -1,4 +1,3 @@
-import { toClientJsonText } from "@genga/comfyui";
 import { withOutputsShownInText } from "@genga/workflows";
 import { type Response } from "express";
 import { z } from "zod";
@@ -103,8 +102,8 @@ export const getComfyJobWorkflow = route({
   handler: async ({ id, principal }, { ownJobs }: Pick<Viewing, "ownJobs">) => {
     const own = ownJobs(principal);
     const { workflow, inputs } = await foundParameters(own, await foundJob(own, id));
-    const graph = toClientJsonText(withOutputsShownInText(workflow, inputs));
-    // The graph is JSON text, in which large integers are texts, as they are in our own API.
+    // As it was sent: also with numbers that JavaScript rounds.
+    const graph = withOutputsShownInText(workflow, inputs);
     const content = `{"workflow":${graph},"format":"api"}`;
     return { text: { mediaType: "application/json", content } };
   },
