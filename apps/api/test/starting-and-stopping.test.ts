@@ -60,6 +60,8 @@ test("an API that waits for PostgreSQL and Redis is alive and not ready, and say
       expect((await ask(path)).status).toBe(503);
     const refused = await ask("/api/anime/generate", { method: "POST", body: '{"type":"image"}' });
     expect([refused.status, refused.headers.get("retry-after")]).toEqual([503, "2"]);
+    const comfy = await ask("/api/v2/jobs");
+    expect([comfy.status, await comfy.json()]).toMatchObject([500, { error: { code: "upstream_error" } }]);
     expect(await refused.json()).toMatchObject({ code: "store-unavailable" });
     expect(linesOf(/Waiting for PostgreSQL/)).toHaveLength(1);
 
