@@ -94,3 +94,17 @@ test("a server that was added stays without workers, within the limit, until it 
     id: expect.any(String),
   });
 });
+
+test("credentials of a server that was taken out go also when a file has come to name it", async () => {
+  const { servers, serverSources } = database;
+  const url = "http://in-a-file-now";
+  const added = await serverSources.addServer(newServer(url), by, { leaseMs, countMax: 99 });
+  if (typeof added !== "object") throw new Error(added);
+  await servers.registerServers([{ url, slots: 1, source: "file" }]);
+  await servers.renewWorker("one", [added.id], leaseMs);
+  expect(await serverSources.removeAdded(added.id, by)).toBe(true);
+  await remove();
+
+  expect((await serverSources.listAdded()).map(({ id }) => id)).not.toContain(added.id);
+  expect(await listed()).toContain(url);
+});

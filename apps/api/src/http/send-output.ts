@@ -117,6 +117,8 @@ async function sendFile(
     response.end();
     return;
   }
+  // The log, the limits and the parts of the pipeline all wait for its end: more than Node takes for a leak.
+  response.setMaxListeners(response.getMaxListeners() + 10);
   await pipeline(body, response, { signal: stalled }).catch((error: unknown) => {
     // If the client did not leave, and was not cut off, storage failed. The headers are sent already, so only a cut connection can show it.
     if (!response.destroyed) throw error;

@@ -27,7 +27,7 @@ export async function addServer(
       INSERT INTO servers (id, url, slots, labels, source, credential)
       VALUES (${uuidv7()}::uuid, ${url}, ${slots}, ${labels}::text[], 'api', ${credential})
       ON CONFLICT (url) DO UPDATE SET slots = excluded.slots, labels = excluded.labels, source = excluded.source,
-        credential = excluded.credential, resolved_from = NULL, removed_at = NULL
+        credential = excluded.credential, resolved_from = NULL, removed_at = NULL, draining = false
       RETURNING id`;
     if (server === undefined) throw new Error("The row of a server was not returned.");
     const { id } = server;
@@ -38,7 +38,9 @@ export async function addServer(
       ON CONFLICT (server_id) DO UPDATE SET slots = excluded.slots, labels = excluded.labels,
         credential = excluded.credential, sealed_authorization = excluded.sealed_authorization,
         added_at = now(), removed_at = NULL`;
-    await recordAuditEvent(transaction, { by, action: "server-added", subject: id });
+    const authorization = sealed === null ? "none" : "given";
+    const details = { url, slots, labels: [...labels], credential, authorization };
+    await recordAuditEvent(transaction, { by, action: "server-added", subject: id, details });
     return { id };
   });
 }
@@ -52,7 +54,9 @@ export async function removeAdded(database: PrismaClient, serverId: string, by: 
   if (!isUuid(serverId)) return false;
   return await database.$transaction(async (transaction) => {
     // In the order in which a server is added, so that the two never wait for each other.
-    await transaction.$queryRaw`SELECT FROM servers WHERE id = ${serverId}::uuid FOR NO KEY UPDATE`;
+    const [server] = await transaction.$queryRaw<{ url: string }[]>`
+      SELECT url FROM servers WHERE id = ${serverId}::uuid FOR NO KEY UPDATE`;
+    if (server === undefined) return false;
     const removed = await transaction.$executeRaw`
       UPDATE added_servers SET removed_at = now() WHERE server_id = ${serverId}::uuid AND removed_at IS NULL`;
     if (removed === 0) return false;
@@ -61,7 +65,8 @@ export async function removeAdded(database: PrismaClient, serverId: string, by: 
       UPDATE servers server SET removed_at = now(), definitions_hash = NULL
       WHERE server.id = ${serverId}::uuid AND server.source = 'api'
         AND coalesce(server.lease_expires_at <= now(), true) AND NOT ${hasJobs}`;
-    await recordAuditEvent(transaction, { by, action: "server-removed", subject: serverId });
+    const details = { url: server.url };
+    await recordAuditEvent(transaction, { by, action: "server-removed", subject: serverId, details });
     return true;
   });
 }
@@ -74,10 +79,13 @@ export async function listAdded(database: PrismaClient): Promise<AddedServer[]> 
     FROM added_servers added JOIN servers server ON server.id = added.server_id ORDER BY server.id`;
 }
 
-/** Removes what is kept of those that were taken out and whose jobs have ended, with their credentials. */
+/**
+ * Removes what is kept of those that were taken out and whose jobs have ended, with their credentials, also if another
+ * source names the server now.
+ */
 export async function forgetRemoved(database: PrismaClient): Promise<void> {
   await database.$executeRaw`
     DELETE FROM added_servers added USING servers server
-    WHERE server.id = added.server_id AND added.removed_at IS NOT NULL AND server.removed_at IS NOT NULL
-      AND NOT ${hasJobs}`;
+    WHERE server.id = added.server_id AND added.removed_at IS NOT NULL
+      AND (server.removed_at IS NOT NULL OR server.source <> 'api') AND NOT ${hasJobs}`;
 }
