@@ -1,3 +1,4 @@
+import { type Workflow } from "@genga/comfyui";
 import { z } from "zod";
 import { runAll } from "./peer-result.ts";
 import { type Contestant } from "./run-peers.ts";
@@ -14,7 +15,7 @@ export function wrapperOf(url: string | undefined): Contestant[] {
     {
       name: "Salad's comfyui-api",
       run: (_, graphs, deadlineMs) =>
-        runAll(graphs, deadlineMs, async (prompt) => {
+        runAll(graphs.map(withoutFolders), deadlineMs, async (prompt) => {
           const response = await fetch(new URL("/prompt", url), {
             method: "POST",
             headers: { "content-type": "application/json" },
@@ -25,4 +26,17 @@ export function wrapperOf(url: string | undefined): Contestant[] {
         }),
     },
   ];
+}
+
+/** It finds only pictures that lie in the output folder itself, and answers without a picture otherwise. */
+function withoutFolders(graph: Workflow): Workflow {
+  const flat = Object.entries(graph).map(([id, node]) => {
+    const prefix = node.inputs["filename_prefix"];
+    if (typeof prefix !== "string") return [id, node] as const;
+    return [
+      id,
+      { ...node, inputs: { ...node.inputs, filename_prefix: prefix.replaceAll("/", "-") } },
+    ] as const;
+  });
+  return Object.fromEntries(flat);
 }
