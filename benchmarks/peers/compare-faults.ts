@@ -10,7 +10,8 @@ import { type Contestant } from "./run-peers.ts";
 const sleepMs = 200;
 /** The fault comes when this share of the jobs has begun. */
 const faultShare = 1 / 3;
-const downMs = 2_000;
+/** A killed server comes back after so long. */
+export const downMs = 2_000;
 const lookEveryMs = 20;
 
 interface Options {
@@ -77,7 +78,8 @@ export async function compareFaults(
   }
 }
 
-function graph(color: number): Workflow {
+/** A job whose picture has a colour of its own. */
+export function graph(color: number): Workflow {
   const seconds = sleepMs / 1_000;
   return {
     "1": { class_type: "EmptyImage", inputs: { width: 64, height: 64, batch_size: 1, color } },
@@ -90,8 +92,11 @@ function graph(color: number): Workflow {
 }
 
 /** How many pictures of each colour the server has on its disk. */
-async function countRenders(simulator: SimulatorProcess, colors: readonly number[]): Promise<number[]> {
-  const dataDir = simulator.args[simulator.args.indexOf("--data-dir") + 1];
+export async function countRenders(
+  { args }: Pick<SimulatorProcess, "args">,
+  colors: readonly number[],
+): Promise<number[]> {
+  const dataDir = args[args.indexOf("--data-dir") + 1];
   if (dataDir === undefined) throw new Error("The folder of the simulator is not known.");
   const folder = join(dataDir, "output");
   const entries = await readdir(folder, { recursive: true });

@@ -6,7 +6,7 @@ const run = promisify(execFile);
 
 /** The versions that were compared with. They are no dependencies of Genga, and are installed only here. */
 const nodePackages = ["@stable-canvas/comfyui-client@1.5.9", "@saintno/comfyui-sdk@0.3.1", "ws@8.20.0"];
-const pythonPackage = "comfy-api-proxy==0.1.6";
+const pythonPackages = ["comfy-api-proxy==0.1.6", "comfy-api-simplified==1.6.0"];
 const installMs = 300_000;
 
 /** Folders with the installed peers; null = they cannot be installed here. */
@@ -24,8 +24,8 @@ export async function peerModules(): Promise<PeerModules> {
     await run("npm", ["install", "--prefix", folder, ...kinds, ...nodePackages], { timeout: installMs });
   });
   const quiet = ["--quiet", "--no-input", "--disable-pip-version-check"];
-  const python = installed("pypi", [pythonPackage], async (folder) => {
-    const install = ["-m", "pip", "install", ...quiet, "--target", folder, pythonPackage];
+  const python = installed("pypi", pythonPackages, async (folder) => {
+    const install = ["-m", "pip", "install", ...quiet, "--target", folder, ...pythonPackages];
     await run("python3", install, { timeout: installMs });
   });
   return { node: await node, python: await python };

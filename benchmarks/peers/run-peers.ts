@@ -9,6 +9,7 @@ import { z } from "zod";
 import { peerModules, type PeerModules } from "./install-peers.ts";
 import { peerResultSchema, runAll, type PeerResult } from "./peer-result.ts";
 import { runProxy } from "./proxy-peer.ts";
+import { runSimplified } from "./simplified-peer.ts";
 
 /** Runs graphs on the server at `comfyUrl`; a job counts as done if its picture was fetched within the deadline. */
 export interface Contestant {
@@ -35,6 +36,18 @@ export async function openPeers(folder: string): Promise<Contestant[]> {
           node("@saintno/comfyui-sdk", "saintno", modules.node),
         ]),
     ...proxyOf(modules, folder),
+  ];
+}
+
+/** A client that runs one job at a time, in several threads. @returns nothing if it cannot be installed on this machine */
+export async function openSimplified(folder: string): Promise<Contestant[]> {
+  const { python } = await peerModules();
+  if (python === null) return [];
+  return [
+    {
+      name: "comfy-api-simplified",
+      run: (url, graphs, deadlineMs) => runSimplified(url, graphs, { modules: python, folder, deadlineMs }),
+    },
   ];
 }
 
