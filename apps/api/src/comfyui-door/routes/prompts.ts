@@ -84,7 +84,8 @@ export const postInterrupt: DoorRoute = {
     // A server takes a body that it cannot read for none.
     const body = await jsonOf(request).catch(() => undefined);
     const promptId = isObject(body) ? body["prompt_id"] : undefined;
-    const named = promptId === undefined || promptId === null ? {} : { promptIds: textsOf([promptId]) };
+    // A server takes an empty id for none, too.
+    const named = promptId ? { promptIds: textsOf([promptId]) } : {};
     await cancelPrompts({ ...named, status: "processing" }, principal, parts);
     response.status(200).end();
   },

@@ -126,5 +126,7 @@ export class DoorSockets {
 }
 
 function refuse(socket: Duplex, status: string): void {
+  // A client that resets the connection meanwhile must not end the process.
+  socket.on("error", () => socket.destroy());
   socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
 }

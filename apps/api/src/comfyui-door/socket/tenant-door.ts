@@ -156,9 +156,13 @@ export class TenantDoor {
     this.#letGo(now);
     await this.#tellEnds(now);
     await this.#forget();
-    const greetings = this.#greetings;
-    this.#greetings = [];
-    for (const socket of greetings) await this.#greet(socket);
+    // One that could not be greeted, because the database was away, is greeted in the next round.
+    for (;;) {
+      const socket = this.#greetings[0];
+      if (socket === undefined) break;
+      if (socket.isOpen) await this.#greet(socket);
+      this.#greetings = this.#greetings.filter((greeted) => greeted !== socket);
+    }
     if (this.#lookAt <= performance.now()) await this.#lookForEnds();
     if (this.#queueNewsAt <= performance.now()) await this.#tellQueue();
     return this.#inbox.length + this.#greetings.length + this.#toForget.length > 0;
