@@ -219,8 +219,9 @@ class TestWorker {
     });
   }
 
-  async end(leased: LeasedJob, end: AttemptEnd): Promise<Job> {
-    return (await this.#recorder.end(leaseOf(leased), end)).job;
+  /** @param entry of a prompt of ComfyUI's clients: what its server's history says */
+  async end(leased: LeasedJob, end: AttemptEnd, entry?: string): Promise<Job> {
+    return (await this.#recorder.end(leaseOf(leased), end, entry)).job;
   }
 
   /** Ends it with these files as its outputs. */

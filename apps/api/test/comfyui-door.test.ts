@@ -337,6 +337,18 @@ describe("the history", () => {
     expect((await ask(`/jobs`)).status).toBe(404);
     expect((await ask("/api/jobs?limit=0")).status).toBe(400);
   });
+
+  test("may have numbers that JSON does not have, as servers write them", async () => {
+    await send("/history", { clear: true }, other);
+    const { prompt_id: id } = await submit({ prompt: graphOf(74) }, other);
+    const entry = '{"outputs":{"7":{"loss":[NaN,-Infinity]}},"status":{"messages":[]},"meta":{}}';
+    await api.worker.end(await run(id, other), { kind: "completed", outputs: [] }, entry);
+    const { jobs } = await read<{ jobs: { id: string }[] }>("/api/jobs", other);
+    expect(jobs.map((job) => job.id)).toEqual([id]);
+    const shown = await read<object>(`/api/jobs/${id}`, other);
+    expect(shown).toMatchObject({ status: "completed", outputs: { "7": { loss: [null, null] } } });
+    expect(await (await ask(`/history/${id}`, {}, other)).text()).toContain("[NaN,-Infinity]");
+  });
 });
 
 test("a long history arrives whole, however slowly its client reads", async () => {
@@ -502,6 +514,14 @@ describe("a key", () => {
     expect((await fetch(`${door}/queue`, { headers: { authorization: "Bearer key-operator" } })).status).toBe(
       200,
     );
+    // As a client writes it whose base URL ends with a slash, and as a proxy asks.
+    expect((await fetch(`${door}//key/key-of-studio/prompt`)).status).toBe(200);
+    const { port } = new URL(door);
+    const asked = httpRequest({ port, host: "127.0.0.1", path: `${door}/key/key-of-studio/prompt` }).end();
+    const [viaProxy] = (await once(asked, "response")) as [IncomingMessage];
+    expect(viaProxy.resume().statusCode).toBe(200);
+    // Sent to the other port by mistake.
+    await fetch(`${api.url}/key/key-of-studio/prompt`);
     for (const secret of ["key-of-studio", "nobodys", "key-operator/"])
       expect(api.logged.filter((line) => line.includes(secret))).toEqual([]);
   });

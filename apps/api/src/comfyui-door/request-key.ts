@@ -8,8 +8,11 @@ export interface SentKey {
 
 const keys = new WeakMap<IncomingMessage, SentKey>();
 
-/** `/key/<key>/prompt`: for clients of which only the URL of the server can be set. */
-const prefixShape = /^\/key\/(?<key>[^/?]+)(?<rest>\/.*|\?.*|)$/s;
+/**
+ * `/key/<key>/prompt`: for clients of which only the URL of the server can be set. Some add a second slash before it, and a
+ * proxy is asked for the whole URL.
+ */
+const prefixShape = /^(?:https?:\/\/[^/?]*)?\/+key\/(?<key>[^/?]+)(?<rest>\/.*|\?.*|)$/is;
 
 /**
  * Takes the key out of the URL of a request, so that nothing that handles or logs the request sees it. A key in a header counts

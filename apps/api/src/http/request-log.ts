@@ -17,7 +17,8 @@ export function logRequests(log: Logger, metrics: Metrics): RequestHandler {
     response.locals["requestId"] = requestId;
     response.set("x-request-id", requestId);
     const { method } = request;
-    const path = request.path;
+    // A key for the door of ComfyUI's clients that came to the wrong port.
+    const path = request.path.replace(/\/key\/[^/]+/i, "/key/[redacted]");
     response.once("close", () => {
       const durationMs = Math.round((performance.now() - startedAt) * 10) / 10;
       const { statusCode: status } = response;

@@ -42,7 +42,7 @@ export class PrismaDoorFiles implements DoorFiles {
             SELECT tenant_id AS "tenantId" FROM door_prompts WHERE job_id = ${jobId}::uuid FOR KEY SHARE`;
           if (prompt === undefined) return new Map<string, DoorFileName>();
           const { tenantId } = prompt;
-          await transaction.$executeRaw`SELECT pg_advisory_xact_lock(hashtextextended('door_files ' || ${tenantId}, 0))`;
+          await transaction.$executeRaw(namingLock(tenantId));
           await transaction.$executeRaw(namingStatement(tenantId, jobId, files));
           const sources = files.map(({ source }) => source);
           const rows = await transaction.$queryRaw<NamedRow[]>`
@@ -80,16 +80,20 @@ export class PrismaDoorFiles implements DoorFiles {
       // Names of outputs are counted on from here, as a server does.
       const { stem = null, digits } = countedName.exec(name)?.groups ?? {};
       const counter = digits === undefined ? null : Number(digits);
-      const rows = await withMappedErrors(
-        () => this.#database.$queryRaw<{ uploadId: string | null }[]>`
-          INSERT INTO door_files (tenant_id, type, subfolder, name, stem, counter, upload_id)
-          VALUES (${tenantId}::uuid, ${type}, ${subfolder}, ${name}, ${stem}::text, ${counter}::int, ${uploadId}::uuid)
-          ON CONFLICT (tenant_id, type, subfolder, name) DO UPDATE SET
-            upload_id = CASE WHEN ${overwrite}::boolean THEN excluded.upload_id ELSE door_files.upload_id END,
-            job_id = CASE WHEN ${overwrite}::boolean THEN NULL ELSE door_files.job_id END,
-            source = CASE WHEN ${overwrite}::boolean THEN NULL ELSE door_files.source END,
-            created_at = CASE WHEN ${overwrite}::boolean THEN now() ELSE door_files.created_at END
-          RETURNING upload_id AS "uploadId"`,
+      const [, rows] = await withMappedErrors(() =>
+        this.#database.$transaction([
+          // Not between the counting and the naming of outputs, of which one would have no name then.
+          this.#database.$executeRaw(namingLock(tenantId)),
+          this.#database.$queryRaw<{ uploadId: string | null }[]>`
+            INSERT INTO door_files (tenant_id, type, subfolder, name, stem, counter, upload_id)
+            VALUES (${tenantId}::uuid, ${type}, ${subfolder}, ${name}, ${stem}::text, ${counter}::int, ${uploadId}::uuid)
+            ON CONFLICT (tenant_id, type, subfolder, name) DO UPDATE SET
+              upload_id = CASE WHEN ${overwrite}::boolean THEN excluded.upload_id ELSE door_files.upload_id END,
+              job_id = CASE WHEN ${overwrite}::boolean THEN NULL ELSE door_files.job_id END,
+              source = CASE WHEN ${overwrite}::boolean THEN NULL ELSE door_files.source END,
+              created_at = CASE WHEN ${overwrite}::boolean THEN now() ELSE door_files.created_at END
+            RETURNING upload_id AS "uploadId"`,
+        ]),
       );
       if (rows[0]?.uploadId === uploadId) return { type, subfolder, name };
     }
@@ -115,6 +119,11 @@ function fileOf(
   const { jobId, source, uploadId } = row;
   if (uploadId !== null) return { uploadId };
   return jobId === null || source === null ? null : { jobId, source };
+}
+
+/** Files of one tenant are named one after the other. */
+function namingLock(tenantId: string): Prisma.Sql {
+  return Prisma.sql`SELECT pg_advisory_xact_lock(hashtextextended('door_files ' || ${tenantId}, 0))`;
 }
 
 /** Names those files that have no name yet; in each folder a stem is counted on from its highest counter. */

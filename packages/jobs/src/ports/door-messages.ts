@@ -19,8 +19,8 @@ export type DoorMessage = { jobId: string; attempt: number; serverPromptId: stri
 
 /** What processes of the API tell each other of the sockets and the queue of a tenant. */
 export type DoorNote =
-  /** A client has opened a socket; older ones with the same client id get nothing from now on. */
-  | { kind: "opened"; clientId: string; socketId: string }
+  /** A client has opened a socket; those with the same client id that were opened earlier (ms since 1970) get nothing from now on. */
+  | { kind: "opened"; clientId: string; socketId: string; openedAt: number }
   /** Prompts came, or were removed. */
   | { kind: "queue" };
 

@@ -17,7 +17,7 @@ const sentSchema = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("made-files"), ...of, node: nodeId, displayNode: nodeId.nullable() }),
   z.object({ kind: z.literal("frame"), ...of, base64: z.base64() }),
   z.object({ kind: z.literal("ended"), ...of }),
-  z.object({ kind: z.literal("opened"), clientId: z.string(), socketId: id }),
+  z.object({ kind: z.literal("opened"), clientId: z.string(), socketId: id, openedAt: z.number() }),
   z.object({ kind: z.literal("queue") }),
 ]);
 

@@ -1,4 +1,4 @@
-import { isObject } from "@genga/comfyui";
+import { isObject, parsePythonJson } from "@genga/comfyui";
 import { type Principal } from "@genga/jobs";
 import { anyBody, jsonOf, queryOf, type DoorRequest, type DoorRoute } from "../door-route.ts";
 import { type DoorParts } from "../door-parts.ts";
@@ -63,7 +63,7 @@ export const getJob: DoorRoute = {
       response.status(404).json({ error: "Job not found" });
       return;
     }
-    const whole = JSON.parse(await door.history.entryOf(ended)) as HistoryEntry & { prompt: unknown[] };
+    const whole = parsePythonJson(await door.history.entryOf(ended)) as HistoryEntry & { prompt: unknown[] };
     response.json({
       ...summaryOfEnded(ended, whole),
       ...{ outputs: whole.outputs, execution_status: whole.status },
@@ -120,7 +120,7 @@ async function summaries({ tenant, keyName }: Principal, { door }: DoorParts): P
   for await (const page of door.prompts.listActive(tenant.id, keyName)) all.push(...page.map(summaryOf));
   for await (const page of door.prompts.listEnded(tenant.id, { max: endedMax })) {
     for (const prompt of page)
-      all.push(summaryOfEnded(prompt, JSON.parse(await door.history.entryOf(prompt)) as HistoryEntry));
+      all.push(summaryOfEnded(prompt, parsePythonJson(await door.history.entryOf(prompt)) as HistoryEntry));
   }
   return all;
 }

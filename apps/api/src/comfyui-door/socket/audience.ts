@@ -31,9 +31,11 @@ export class Audience {
     if (!this.#keyNames().has(socket.keyName)) this.#counts.forget(socket.keyName);
   }
 
-  /** A newer socket of this client was opened, perhaps in another process. */
-  supersede(clientId: string, newerId: string): void {
-    if (this.find(clientId)?.id !== newerId) this.#served.delete(clientId);
+  /** A socket of this client was opened, perhaps in another process, and perhaps before the one that is served here. */
+  supersede(clientId: string, other: { socketId: string; openedAt: number }): void {
+    const served = this.find(clientId);
+    if (served !== undefined && served.id !== other.socketId && served.openedAt < other.openedAt)
+      this.#served.delete(clientId);
   }
 
   /**

@@ -41,6 +41,8 @@ interface Delivery {
 export class ClientSocket {
   /** Tells it from other sockets with the same client id. */
   readonly id = randomUUID();
+  /** In milliseconds since 1970, to compare it with sockets in other processes. */
+  readonly openedAt = Date.now();
   readonly clientId: string;
   readonly keyName: string;
   readonly #socket: WebSocket;
@@ -81,6 +83,11 @@ export class ClientSocket {
       this.#noteClose(code);
       onClose();
     });
+  }
+
+  /** Whether a node of this prompt was named last, so that pictures without metadata are taken for its own. */
+  shows(promptId: string): boolean {
+    return this.#shownPromptId === promptId;
   }
 
   get isOpen(): boolean {

@@ -72,7 +72,10 @@ export class EndTeller {
     }, telling.onKnown);
   }
 
-  /** A client takes binary messages for pictures of the node that was named last, so that node is named first. */
+  /**
+   * A client takes binary messages for pictures of the node that was named last, so that node is named first, and again when
+   * another prompt of the client was heard of between two pictures.
+   */
   async #sendPictures(
     socket: ClientSocket,
     { tenantId, jobId, promptId }: DoorPrompt,
@@ -80,10 +83,11 @@ export class EndTeller {
   ): Promise<void> {
     let isNamed = false;
     for await (const { format, bytes } of this.#options.readPictures(tenantId, jobId, node)) {
-      if (!isNamed) socket.executing(promptId, node, executingJson(node, promptId, displayNode));
-      isNamed = true;
       await untilTaken(socket);
       if (!socket.isOpen) return;
+      if (!isNamed || !socket.shows(promptId))
+        socket.executing(promptId, node, executingJson(node, promptId, displayNode));
+      isNamed = true;
       socket.picture(promptId, node, format, bytes);
     }
   }

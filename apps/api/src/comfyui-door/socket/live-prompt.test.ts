@@ -124,6 +124,18 @@ describe("the end", () => {
     expect(namesOf(live.end(anEnd({ 4: { text: ["hello"] } })))).toEqual(["execution_success"]);
   });
 
+  test("told again, since the first time may not have arrived, has the outputs and the pictures again", () => {
+    const live = aPrompt({ socketNodes: ["5"] });
+    live.take(text("execution_start"), 0);
+    for (const message of [madeFiles("3"), text("executing", { node: "5" }), text("progress_state")])
+      live.take(message, 0);
+    const end = anEnd({ 3: {}, 4: {} });
+    expect(namesOf(live.end(end))).toEqual([
+      ...["executed 3", "pictures", "progress_state", "executed 4", "execution_success"],
+    ]);
+    expect(namesOf(live.end(end))).toEqual(["executed 3", "pictures", "executed 4", "execution_success"]);
+  });
+
   test("has the pictures that go to the socket, and no list of them", () => {
     const live = aPrompt({ socketNodes: ["3"] });
     live.take(text("execution_start"), 0);

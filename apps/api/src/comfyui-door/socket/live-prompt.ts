@@ -32,6 +32,7 @@ export class LivePrompt {
   #held: (Outgoing | Withheld)[] = [];
   #isLate = false;
   #hasServerEnded = false;
+  /** Nodes of which the client was told what they made, while the prompt ran. */
   readonly #told = new Set<string>();
 
   constructor(prompt: DoorPrompt) {
@@ -87,27 +88,25 @@ export class LivePrompt {
   }
 
   /**
-   * The prompt has ended: all that its client was not told, up to the message that says how it ended. May be called again for
-   * a client that has come back.
+   * The prompt has ended: all that its client was not told live, up to the message that says how it ended. Called again for a
+   * client that has come back, or could not be told, it has everything again but the progress.
    */
   end(end: PromptEnd): Outgoing[] {
     if (this.#attempt !== end.attempt) this.#begin(end.attempt);
     const before = this.#isStarted ? [] : end.beginning;
+    const told = new Set(this.#told);
     const held = this.#held.flatMap((item): Outgoing[] => {
-      if (item.kind !== "made-files") {
-        if (item.kind === "pictures") this.#told.add(item.node);
-        return [item];
-      }
-      return this.#executed(item.node, item.displayNode, end);
+      if (item.kind === "made-files" || item.kind === "pictures") told.add(item.node);
+      return item.kind === "made-files" ? this.#executed(item.node, item.displayNode, end) : [item];
     });
-    this.#held = [];
+    this.#held = this.#held.filter(({ kind }) => kind === "made-files" || kind === "pictures");
     this.#heldSince = null;
     this.#endedAttempt = end.attempt;
     const missed = [...end.outputs.keys()].flatMap((node) =>
-      this.#told.has(node) ? [] : this.#executed(node, end.displayNodeOf(node), end),
+      told.has(node) ? [] : this.#executed(node, end.displayNodeOf(node), end),
     );
     const pictures = this.prompt.socketNodes.flatMap((node): Outgoing[] =>
-      this.#told.has(node) ? [] : [{ kind: "pictures", node, displayNode: node }],
+      told.has(node) ? [] : [{ kind: "pictures", node, displayNode: node }],
     );
     this.#currentNode = null;
     return [...before, ...held, ...missed, ...pictures, ...end.ending];
@@ -150,7 +149,6 @@ export class LivePrompt {
 
   #executed(node: string, displayNode: string, end: PromptEnd): Outgoing[] {
     const output = end.outputs.get(node);
-    this.#told.add(node);
     if (output === undefined) return [];
     const [shownNode, promptId] = [displayNode, this.prompt.promptId].map((text) => JSON.stringify(text));
     const json = `{"type":"executed","data":{"node":${JSON.stringify(node)},"display_node":${shownNode},"output":${output},"prompt_id":${promptId}}}`;

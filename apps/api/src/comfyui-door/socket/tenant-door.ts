@@ -14,6 +14,7 @@ import { WakeUp } from "../../jobs/wake-up.ts";
 import { Audience } from "./audience.ts";
 import { type ClientSocket } from "./client-socket.ts";
 import { type EndTeller } from "./end-teller.ts";
+import { Inbox } from "./inbox.ts";
 import { LivePrompt } from "./live-prompt.ts";
 import { type PromptEnd } from "./prompt-end.ts";
 
@@ -28,8 +29,6 @@ export interface TenantDoorParts {
 
 /** Prompts of which is remembered what their clients were told. */
 const promptsMax = 10_000;
-/** Messages that wait to be passed on; what comes beyond is dropped. */
-const inboxMax = 20_000;
 /** Ends that one statement looks for. */
 const endsAtOnce = 50;
 const untoldAtOnce = 500;
@@ -62,7 +61,7 @@ export class TenantDoor {
   readonly #running: Promise<void>;
   #subscribed: Promise<void> | undefined;
   #greetings: ClientSocket[] = [];
-  #inbox: DoorMessage[] = [];
+  readonly #inbox = new Inbox();
   /** When the end of each of these jobs is to be told. */
   readonly #ends = new Map<string, number>();
   /** To which socket the end of which attempt was told, of jobs. */
@@ -82,7 +81,7 @@ export class TenantDoor {
     this.#audience = new Audience((keyName) => parts.prompts.countActive(tenantId, keyName));
     this.#subscription = parts.messages.listen(tenantId, {
       onMessage: (message) => {
-        if (this.#inbox.length < inboxMax) this.#inbox.push(message);
+        this.#inbox.add(message);
         this.#wakeUp.wake();
       },
       onNote: (note) => {
@@ -149,8 +148,7 @@ export class TenantDoor {
 
   /** One round. @returns whether there may be more to do at once */
   async #work(): Promise<boolean> {
-    const messages = this.#inbox;
-    this.#inbox = [];
+    const messages = this.#inbox.empty();
     if (messages.length > 0) await this.#passOn(messages);
     const now = performance.now();
     this.#letGo(now);
@@ -288,7 +286,8 @@ export class TenantDoor {
     this.#audience.serve(socket);
     const data = { status: this.#audience.statusOf(keyName), sid: clientId };
     socket.greet(JSON.stringify({ type: "status", data }), running);
-    this.#with.messages.note(this.#tenantId, { kind: "opened", clientId, socketId: socket.id });
+    const { id: socketId, openedAt } = socket;
+    this.#with.messages.note(this.#tenantId, { kind: "opened", clientId, socketId, openedAt });
     this.#lookSoon(0);
   }
 
@@ -310,7 +309,7 @@ export class TenantDoor {
 
   #takeNote(note: DoorNote): void {
     if (note.kind === "queue") this.#queueNewsAt = 0;
-    else this.#audience.supersede(note.clientId, note.socketId);
+    else this.#audience.supersede(note.clientId, note);
     this.#wakeUp.wake();
   }
 

@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
-import { createServer, type AddressInfo } from "node:net";
+import { once } from "node:events";
+import { connect as connectTcp, createServer, type AddressInfo } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { isObject } from "@genga/comfyui";
 import { migrate } from "@genga/database";
@@ -249,6 +250,25 @@ async function untilHistory(promptId: string): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }
+
+test("a client that is refused and resets its connection harms nobody", async () => {
+  const client = connectTcp(doorPort, "127.0.0.1");
+  await once(client, "connect");
+  const lines = [
+    `GET /ws?clientId=${"x".repeat(1_001)} HTTP/1.1`,
+    ...["host: 127.0.0.1", "connection: upgrade", "upgrade: websocket", "sec-websocket-version: 13"],
+    ...["sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==", `authorization: ${bearer("own")["authorization"]!}`],
+  ];
+  client.write(`${lines.join("\r\n")}\r\n\r\n`);
+  const [answer] = (await once(client, "data")) as [Buffer];
+  expect(answer.toString()).toMatch(/^HTTP\/1\.1 400 /);
+  client.resetAndDestroy();
+  // The process is the same one, and serves on.
+  const other = await connect("beside");
+  const promptId = await post({ prompt: sleepWorkflow(0), client_id: "beside" });
+  await other.untilEnd(promptId);
+  await other.close();
+});
 
 describe("no end is lost", () => {
   test("when the worker is killed in mid-prompt", async () => {

@@ -1,0 +1,35 @@
+import { type DoorMessage } from "@genga/jobs";
+
+/** Messages that wait to be passed on; what comes beyond is dropped. */
+const countMax = 20_000;
+const bytesMax = 32 * 1024 * 1024;
+
+/** What came from workers and was not passed on yet, of one tenant. */
+export class Inbox {
+  #messages: DoorMessage[] = [];
+  #bytes = 0;
+
+  get length(): number {
+    return this.#messages.length;
+  }
+
+  add(message: DoorMessage): void {
+    const bytes = this.#bytes + sizeOf(message);
+    if (this.length >= countMax || bytes > bytesMax) return;
+    this.#messages.push(message);
+    this.#bytes = bytes;
+  }
+
+  /** Takes all of them out, in their order. */
+  empty(): DoorMessage[] {
+    const messages = this.#messages;
+    this.#messages = [];
+    this.#bytes = 0;
+    return messages;
+  }
+}
+
+function sizeOf(message: DoorMessage): number {
+  if (message.kind === "frame") return message.frame.byteLength;
+  return message.kind === "text" ? message.json.length : 0;
+}
