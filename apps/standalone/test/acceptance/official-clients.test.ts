@@ -122,7 +122,10 @@ describedForPython(`comfy-sdk, unchanged${skippedForPython}`, () => {
   }, 180_000);
 });
 
-/** What the documentation says that a command says; `…` stands for anything. */
+/**
+ * What the documentation says that a command says; `…` stands for anything. States before the last one come as often as the
+ * client sees them: not at all if the job is quick, and again if its place in the queue changes.
+ */
 async function transcriptOf(command: string): Promise<RegExp> {
   const blocks = [...(await readFile(docs, "utf8")).matchAll(/```console\n([\s\S]*?)```/g)];
   const parts = blocks.flatMap(([, block = ""]) => block.split(/^\$ /m).slice(1));
@@ -132,5 +135,5 @@ async function transcriptOf(command: string): Promise<RegExp> {
   });
   if (said === undefined) throw new Error(`docs/clients.md has no transcript of ${command}`);
   const escaped = said.replace(/[.*+?^${}()|[\]\\]/g, "\\$&").replaceAll("…", "[\\s\\S]*?");
-  return new RegExp(`^${escaped}\\n$`);
+  return new RegExp(`^${escaped.replace(/^(queued|running)\n/gm, "(?:$1\\n)*")}\\n$`);
 }
