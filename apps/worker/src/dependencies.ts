@@ -104,7 +104,7 @@ export async function openDependencies(
   });
   // A worker needs the definitions of its servers before it begins their first jobs.
   definitions.warmUp();
-  takeServersOfApi(settings, sources, database.serverSources);
+  addRows(settings, sources, database);
   const registry = createMetricsRegistry("worker");
   registerDependencyMetrics(registry, { database: () => database.ping(), redis: () => tickets.ping() });
   const tracing = await openTracing({ service: "genga-worker", endpoint: settings.tracesEndpoint, log });
@@ -154,11 +154,13 @@ export async function openDependencies(
   };
 }
 
-function takeServersOfApi(
+/** What the sources of servers need of the database, which is opened after them. */
+function addRows(
   { takesServersOfApi, secretsKeys, serverName }: ServiceConfiguration,
   sources: ServerSources,
-  store: ServerSourcesStore,
+  { servers, serverSources: store }: { servers: ServerStore; serverSources: ServerSourcesStore },
 ): void {
+  sources.recallNamesFrom(servers);
   if (takesServersOfApi)
     sources.addSource(new AddedServersSource({ store, serverName, secretBox: openSecretBox(secretsKeys) }));
 }

@@ -1,10 +1,9 @@
-import { mkdtemp, rename, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
-import { type ApiClient, sleepWorkflow, type ServiceProcess } from "@genga/testing";
-import pg from "pg";
+import { type ApiClient, type ServiceProcess } from "@genga/testing";
 import { type GuardedProxy, startGuardedProxy } from "./support/guarded-proxy.ts";
+import { ListedServers, ServersFolder, sleep } from "./support/listed-servers.ts";
 import { startTestStack, type TestStack } from "./support/test-stack.ts";
 
 // Servers that operators add and remove by the API, while jobs run.
@@ -14,23 +13,25 @@ let stack: TestStack;
 let api: ApiClient;
 let proxy: GuardedProxy;
 let closed: ServiceProcess;
-let folder: string;
+let listed: ListedServers;
+let folder: ServersFolder;
 /** A server of somebody else, to which nothing of the servers file's credentials may come. */
 let stranger: GuardedProxy;
 
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), "genga-added-servers-"));
-  await writeFile(join(folder, "token"), token);
-  await writeFile(join(folder, "servers.yaml"), fileWithOrigins());
+  folder = await ServersFolder.create();
+  await writeFile(join(folder.path, "token"), token);
+  await folder.write(fileWithOrigins());
   stack = await startTestStack({
     ...{ simulators: 2, workers: 1 },
     env: {
       ...{ COMFYUI_URLS: "", LEASE_MS: "2000", SERVER_RETIRE_MS: "0", LOG_LEVEL: "trace" },
-      ...{ ADDED_SERVERS_MAX: "2", COMFYUI_SERVERS_FILE: join(folder, "servers.yaml") },
+      ...{ ADDED_SERVERS_MAX: "2", COMFYUI_SERVERS_FILE: folder.serversFile },
       SECRETS_KEY: "c2VjcmV0cy1rZXktb2YtdGhlLXRlc3RzLW9mLXNlcnZlcnM=",
     },
   });
   ({ api } = stack);
+  listed = new ListedServers(stack);
   closed = await stack.startWorker({ SERVERS_FROM_API: "false" });
   proxy = await startGuardedProxy({ target: stack.simulators[1]!.url, authorization: `Bearer ${token}` });
   stranger = await startGuardedProxy({ target: stack.simulators[1]!.url });
@@ -40,37 +41,13 @@ afterAll(async () => {
   await stack.stop();
   await proxy.close();
   await stranger.close();
-  await rm(folder, { recursive: true, force: true });
+  await folder.remove();
 }, 30_000);
 
 function fileWithOrigins(...origins: string[]): string {
   const gateway = { bearer: { tokenFile: "token" }, origins };
   return JSON.stringify({ servers: [], credentials: { gateway } });
 }
-
-const urlOf = (index: number): string => stack.simulators[index]!.url.replace(/\/$/, "");
-const sleep = (seconds: number): object => ({ type: "workflow", workflow: sleepWorkflow(seconds) });
-
-interface Server {
-  id: string;
-  url: string;
-  state: string;
-  source: string;
-  stateReason: string | null;
-}
-
-async function untilServers(isSo: (servers: Server[]) => boolean): Promise<Server[]> {
-  for (;;) {
-    const { servers } = (await (await api.request("GET", "servers")).json()) as { servers: Server[] };
-    if (isSo(servers)) return servers;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}
-
-const untilState = async (url: string, state: string): Promise<Server> => {
-  const isIt = (server: Server): boolean => server.url === url && server.state === state;
-  return (await untilServers((servers) => servers.some(isIt))).find(isIt)!;
-};
 
 async function add(server: object): Promise<string> {
   const response = await api.request("POST", "servers", server);
@@ -85,29 +62,31 @@ async function refusalOf(server: object): Promise<unknown> {
 }
 
 test("servers are added and removed by the API while a batch runs: every job completes, and none runs twice", async () => {
-  const first = await add({ url: `${urlOf(0)}/`, slots: 1 });
+  const first = await add({ url: `${listed.urlOf(0)}/`, slots: 1 });
   const shown = { id: first, source: "api", slots: 1, isAdded: true };
-  expect(await untilState(urlOf(0), "online")).toMatchObject(shown);
-  expect(await refusalOf({ url: urlOf(0) })).toEqual([409, "server-exists"]);
+  expect(await listed.untilState(listed.urlOf(0), "online")).toMatchObject(shown);
+  expect(await refusalOf({ url: listed.urlOf(0) })).toEqual([409, "server-exists"]);
   const long = await api.submit(sleep(150));
   await api.until(long, (job) => job.phase === "executing");
   const { jobIds } = await api.submitBatch(Array.from({ length: 8 }, () => sleep(0.3)));
 
   const url = `http://127.0.0.1:${proxy.port}`;
   const second = await add({ url, authorization: { bearer: { token: "s3cret-but-wrong" } } });
-  expect(await untilState(url, "denied")).toMatchObject({ stateReason: expect.stringMatching(/HTTP 401$/) });
+  expect(await listed.untilState(url, "denied")).toMatchObject({
+    stateReason: expect.stringMatching(/HTTP 401$/),
+  });
   expect(await refusalOf({ url: "http://127.0.0.1:9" })).toEqual([409, "too-many-servers"]);
   expect((await api.request("DELETE", `servers/${second}`)).status).toBe(204);
   expect(await add({ url, authorization: { bearer: { token } } })).toBe(second);
-  await untilServers((servers) => servers.some((server) => server.url === url && server.state !== "denied"));
+  await listed.until((servers) => servers.some((server) => server.url === url && server.state !== "denied"));
 
   expect((await api.request("DELETE", `servers/${first}`)).status).toBe(204);
-  await untilState(urlOf(0), "retiring");
+  await listed.untilState(listed.urlOf(0), "retiring");
   const both = await Promise.all(
-    [1, 2].map(async () => (await api.request("POST", "servers", { url: urlOf(0) })).status),
+    [1, 2].map(async () => (await api.request("POST", "servers", { url: listed.urlOf(0) })).status),
   );
   expect(both.toSorted()).toEqual([201, 409]);
-  await untilServers((servers) =>
+  await listed.until((servers) =>
     servers.some((server) => server.id === first && server.state !== "retiring"),
   );
   expect((await api.request("DELETE", `servers/${first}`)).status).toBe(204);
@@ -115,8 +94,8 @@ test("servers are added and removed by the API while a batch runs: every job com
   expect(await api.job(long)).toMatchObject({ status: "processing", attempt: 1 });
   await api.cancel(long);
   expect(await api.untilEnded(long)).toMatchObject({ status: "cancelled", attempt: 1 });
-  await untilServers((servers) => servers.every(({ id }) => id !== first));
-  const ran = (await Promise.all(stack.simulators.map((simulator) => simulator.executions()))).flat();
+  await listed.until((servers) => servers.every(({ id }) => id !== first));
+  const ran = await listed.executions();
   expect([ran.length, new Set(ran).size]).toEqual([9, 9]);
   expect((await api.request("DELETE", `servers/${first}`)).status).toBe(404);
 }, 180_000);
@@ -124,14 +103,13 @@ test("servers are added and removed by the API while a batch runs: every job com
 test("credentials of the servers file are sent only to servers for which it says so", async () => {
   const url = `http://127.0.0.1:${stranger.port}`;
   const id = await add({ url, credential: "gateway" });
-  expect(await untilState(url, "denied")).toMatchObject({
+  expect(await listed.untilState(url, "denied")).toMatchObject({
     stateReason: expect.stringMatching(/does not let the credentials gateway be sent to http/),
   });
   expect([stranger.admitted, stranger.refused]).toEqual([[], []]);
   stranger.authorization = `Bearer ${token}`;
-  await writeFile(join(folder, "new.yaml"), fileWithOrigins(url));
-  await rename(join(folder, "new.yaml"), join(folder, "servers.yaml"));
-  await untilServers((servers) => servers.some((server) => server.id === id && server.state !== "denied"));
+  await folder.write(fileWithOrigins(url));
+  await listed.until((servers) => servers.some((server) => server.id === id && server.state !== "denied"));
   expect([stranger.admitted.length > 0, stranger.refused]).toEqual([true, []]);
   expect((await api.request("DELETE", `servers/${id}`)).status).toBe(204);
 }, 60_000);
@@ -141,23 +119,15 @@ test("credentials that were given with a server are shown nowhere, and workers m
     workers: { id: string; serversNamed: string[] }[];
   };
   expect(workers.find(({ id }) => id === closed.details["workerId"])).toMatchObject({ serversNamed: [] });
-  const client = new pg.Client({ connectionString: stack.databaseUrl });
-  await client.connect();
-  const { rows } = await client.query<{ sealed: Buffer }>(
+  const rows = await listed.query<{ sealed: Buffer }>(
     "SELECT sealed_authorization AS sealed FROM added_servers WHERE sealed_authorization IS NOT NULL",
   );
-  const dump = await client.query<{ text: string }>("SELECT database_to_xml(true, false, '')::text AS text");
-  await client.end();
-  const answers = await Promise.all(
-    ["servers", "workers", "audit-events", "health"].map(async (path) =>
-      (await api.request("GET", path)).text(),
-    ),
-  );
+  const answers = await listed.answers("servers", "workers", "audit-events", "health");
   expect(answers[2]).toContain("server-added");
   const lines = [...stack.workers, ...stack.apis].flatMap((service) => service.lines);
   const sealed = rows.map((row) => row.sealed.toString("latin1"));
   expect(sealed).toHaveLength(1);
-  const shown = [dump.rows[0]!.text, ...sealed, ...answers, ...lines].join("\n");
+  const shown = [await listed.dump(), ...sealed, ...answers, ...lines].join("\n");
   expect(shown).not.toContain("s3cret");
   // PostgreSQL shows bytes in base64.
   for (const text of [token, `Bearer ${token}`]) {

@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import { parseUrl } from "./parse-url.ts";
 
 /** A ComfyUI server as the configuration names it. */
@@ -16,6 +17,8 @@ export interface ComfyUIAddress {
    * the name in `url`; the identity has the address.
    */
   readonly ipAddress?: string;
+  /** The URL's host name stands for a server at each of its addresses. Such an address is none of a server yet. */
+  readonly resolves?: true;
 }
 
 /** A ComfyUI server, as one of the sources names it. */
@@ -64,6 +67,37 @@ export function readComfyUIAddress(text: string, serverName: string | undefined)
     url,
     credentials: credentialsIn(address),
   };
+}
+
+const resolving = "dns+";
+
+/**
+ * Reads the address of a server, or after `dns+` that of all servers at the addresses of a name: `dns+http://comfyui:8188`.
+ * @throws AddressError
+ */
+export function readServerAddress(text: string, serverName: string | undefined): ComfyUIAddress {
+  if (!text.startsWith(resolving)) return readComfyUIAddress(text, serverName);
+  const { url, credentials } = readComfyUIAddress(text.slice(resolving.length), undefined);
+  if (isIP(new URL(url).hostname.replace(/^\[|\]$/g, "")) !== 0)
+    throw new AddressError("a host name, and no IP address, after dns+http:// or dns+https://");
+  return { identity: `${resolving}${url}`, url, credentials, resolves: true };
+}
+
+/**
+ * The server at one of the addresses of a name: its identity has the address, and its URL the name, for the header `Host`
+ * and for certificates.
+ */
+export function resolvedServer(
+  named: ComfyUIAddress,
+  ipAddress: string,
+  serverName: string | undefined,
+): ComfyUIAddress {
+  const { url, credentials } = named;
+  const at = new URL(url);
+  at.hostname = ipAddress.includes(":") ? `[${ipAddress}]` : ipAddress;
+  const plain = identityOfUrl(at.href);
+  const isNamed = serverName !== undefined && isLoopback(at.hostname);
+  return { identity: isNamed ? `${plain}#${serverName}` : plain, url, credentials, ipAddress };
 }
 
 /**

@@ -16,6 +16,8 @@ export {
   identityOfUrl,
   isLoopback,
   readComfyUIAddress,
+  readServerAddress,
+  resolvedServer,
   type ComfyUIAddress,
   type NamedServer,
 } from "./comfyui-address.ts";

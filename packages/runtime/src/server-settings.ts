@@ -1,9 +1,10 @@
+import { Resolver } from "node:dns";
 import { resolve } from "node:path";
 import { z } from "zod";
 import {
   AddressError,
   type ComfyUIAddress,
-  readComfyUIAddress,
+  readServerAddress,
   requireOneWayToEach,
 } from "./comfyui-address.ts";
 import { labelPattern, labelsMax, slotsMax } from "./server-labels.ts";
@@ -19,6 +20,10 @@ export interface ServerSettings {
   readonly takesServersOfApi: boolean;
   /** How many of them the farm may have. */
   readonly addedServersMax: number;
+  /** How often names that stand for several servers are looked up. */
+  readonly serversDnsIntervalMs: number;
+  /** The DNS servers to ask, `host` or `host:port`; empty = as the system resolves names. */
+  readonly serversDns: readonly string[];
   /** Distinguishes the loopback addresses of this machine from those of other machines. */
   readonly serverName: string | undefined;
   /** Prompts that one ComfyUI server may hold at once: one runs, the rest wait in its own queue. */
@@ -32,13 +37,26 @@ export interface ServerSettings {
 const comfyuiUrls = z.string().transform((text, context) => {
   const urls = list(text);
   try {
-    requireOneWayToEach(urls.map((url) => readComfyUIAddress(url, undefined)));
+    requireOneWayToEach(urls.map((url) => readServerAddress(url, undefined)));
   } catch (error) {
     if (!(error instanceof AddressError)) throw error;
     context.addIssue({ code: "custom", message: error.message });
   }
   return urls;
 });
+
+const dnsServers = z.string().transform(list).refine(areDnsServers, {
+  error: "IP addresses, each perhaps with a port (10.0.0.2:53), separated by commas",
+});
+
+function areDnsServers(servers: readonly string[]): boolean {
+  try {
+    new Resolver().setServers(servers);
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 const accepted =
   "http://gpu-1:8188=gpu:24gb,pool:night; http://gpu-2:8188=gpu:12gb: the URL of each server once, and after = up to " +
@@ -65,7 +83,7 @@ const serverLabels = z.string().transform((text, context): ReadonlyMap<string, r
 
 function urlOrNone(text: string): string | undefined {
   try {
-    return readComfyUIAddress(text, undefined).url;
+    return readServerAddress(text, undefined).url;
   } catch (error) {
     if (error instanceof AddressError) return undefined;
     throw error;
@@ -76,6 +94,8 @@ function urlOrNone(text: string): string | undefined {
 export const serverVariables = {
   COMFYUI_URLS: comfyuiUrls.default([]),
   COMFYUI_SERVERS_FILE: z.string().optional(),
+  SERVERS_DNS_INTERVAL_MS: wholeNumber(100, 3_600_000).default(10_000),
+  SERVERS_DNS: dnsServers.default([]),
   SERVERS_FROM_API: z.enum(["true", "false"], { error: "true or false" }).default("true"),
   ADDED_SERVERS_MAX: wholeNumber(0, 10_000).default(1_000),
   SERVER_NAME: z
@@ -90,12 +110,14 @@ export const serverVariables = {
 export function serversFrom(values: z.infer<z.ZodObject<typeof serverVariables>>): ServerSettings {
   const { COMFYUI_URLS, COMFYUI_SERVERS_FILE, SERVER_NAME, SERVER_SLOTS, SERVER_LABELS, LANE_PATIENCE_MS } =
     values;
-  const addresses = COMFYUI_URLS.map((url) => readComfyUIAddress(url, SERVER_NAME));
+  const addresses = COMFYUI_URLS.map((url) => readServerAddress(url, SERVER_NAME));
   return {
     serversFile: COMFYUI_SERVERS_FILE === undefined ? undefined : resolve(COMFYUI_SERVERS_FILE),
     comfyuiServers: [...new Map(addresses.map((address) => [address.identity, address])).values()],
     takesServersOfApi: values.SERVERS_FROM_API === "true",
     addedServersMax: values.ADDED_SERVERS_MAX,
+    serversDnsIntervalMs: values.SERVERS_DNS_INTERVAL_MS,
+    serversDns: values.SERVERS_DNS,
     serverName: SERVER_NAME,
     serverSlots: SERVER_SLOTS,
     lanePatienceMs: LANE_PATIENCE_MS,

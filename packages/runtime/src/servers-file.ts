@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { LineCounter, parseDocument, type Document } from "yaml";
 import { z } from "zod";
-import { AddressError, type NamedServer, readComfyUIAddress } from "./comfyui-address.ts";
+import { AddressError, type NamedServer, readServerAddress } from "./comfyui-address.ts";
 import { originsOfCredentials, readOrigin } from "./credential-origins.ts";
 import { labelPattern, labelsMax, slotsMax } from "./server-labels.ts";
 
@@ -207,12 +207,13 @@ function namedServer(
 
 function addressOf(url: string, options: ServersFileOptions & { mistake: Mistake }): NamedServer["address"] {
   try {
-    return readComfyUIAddress(url, options.serverName);
+    return readServerAddress(url, options.serverName);
   } catch (error) {
     if (!(error instanceof AddressError)) throw error;
     throw options.mistake(
       ["url"],
-      "a URL of at most 2000 characters that begins with http:// or https://, without a query or a fragment",
+      "a URL of at most 2000 characters that begins with http:// or https://, without a query or a fragment; dns+ before " +
+        "it makes its host name stand for a server at each of its addresses",
     );
   }
 }

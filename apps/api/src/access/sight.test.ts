@@ -48,6 +48,16 @@ describe("a text for a tenant", () => {
     );
   });
 
+  test("does not show the name that was resolved to addresses of several servers", () => {
+    const resolved = ["10.0.0.1", "10.0.0.2"].map((address, index) => ({
+      ...{ id: [one, other][index]!.id, url: `https://${address}:8188`, resolvedFrom: "comfyui.gpu" },
+    }));
+    const text = "https://10.0.0.2:8188: Host: comfyui.gpu. is not in the cert's altnames: DNS:comfyui.gpu-7";
+    expect(new Sight({ role: "read" }, resolved).text(text)).toBe(
+      "server-bbbbbbbb: Host: (address). is not in the cert's altnames: DNS:comfyui.gpu-7",
+    );
+  });
+
   test("takes little time, however long the text is", () => {
     const startedAt = performance.now();
     for (const text of ["http://", "1.1.1.", "connect E", "gpu-7.internal", "http://a:b@", "x."]) {

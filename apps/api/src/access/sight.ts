@@ -5,6 +5,8 @@ import { parseUrl } from "@genga/runtime";
 interface NamedServer {
   id: string;
   url: string;
+  /** The host name that stands for it and for others. */
+  resolvedFrom?: string | null;
 }
 
 /**
@@ -21,7 +23,7 @@ export class Sight {
     this.#servers = new Map(servers.map((server) => [server.id, server]));
     this.#addresses = this.operates
       ? []
-      : [...servers.flatMap(wholeAddressOf), ...servers.flatMap(addressesOf)];
+      : [...servers.flatMap(wholeAddressOf), ...servers.flatMap(addressesOf), ...namesOfMany(servers)];
   }
 
   /** How answers name a server to this principal. */
@@ -98,6 +100,15 @@ function addressesOf(server: NamedServer): [RegExp, string][] {
           ],
         ]),
   ];
+}
+
+/** Names that stand for several servers, such as in an error of a certificate. */
+function namesOfMany(servers: readonly NamedServer[]): [RegExp, string][] {
+  const names = new Set(servers.flatMap(({ resolvedFrom }) => resolvedFrom ?? []));
+  return [...names].map((name) => [
+    new RegExp(String.raw`(?<![\w.-])${escaped(name)}(?::\d+)?(?![\w.-]*\w)`, "gi"),
+    addressLeftOut(),
+  ]);
 }
 
 function escaped(text: string): string {

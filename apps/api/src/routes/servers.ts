@@ -193,6 +193,7 @@ function whatOperatorsSee(server: ShownFarm["servers"][number]): object {
     abilities: server.abilities,
     devices: answers(server.state) ? viewOfDevices(server) : null,
     source: server.source,
+    resolvedFrom: server.resolvedFrom,
     credential: server.credential,
     isAdded: server.isAdded,
   };

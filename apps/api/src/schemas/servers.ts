@@ -33,6 +33,13 @@ export const serverViewSchema = z.object({
     .describe(
       `What names it: \`setting\` COMFYUI_URLS, \`file\` COMFYUI_SERVERS_FILE, \`api\` an operator. ${forOperators}`,
     ),
+  resolvedFrom: z
+    .string()
+    .nullable()
+    .optional()
+    .describe(
+      `The host name that DNS resolved to its address; null = its source gives the address. ${forOperators}`,
+    ),
   credential: z
     .string()
     .nullable()

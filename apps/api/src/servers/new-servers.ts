@@ -65,7 +65,7 @@ function addressOf(text: string): string {
     if (!(error instanceof AddressError)) throw error;
   }
   const message =
-    "url must begin with http:// or https://, without user and password (send them as authorization), query and fragment.";
+    "url must begin with http:// or https:// and have at most 2000 characters, without user and password (send them as authorization), query and fragment.";
   throw refusal("url", "invalid-value", message);
 }
 

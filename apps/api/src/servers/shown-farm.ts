@@ -20,7 +20,7 @@ export interface ShownFarm {
   /** Servers that an operator removed are not among them. */
   servers: ShownServer[];
   /** Includes removed servers, since old attempts name them. */
-  named: readonly Pick<ServerRecord, "id" | "url">[];
+  named: readonly Pick<ServerRecord, "id" | "url" | "resolvedFrom">[];
   workers: WorkerRecord[];
   workersAlive: number;
   /** Full disks of live workers, which claim no jobs until there is room for outputs. */

@@ -3,7 +3,8 @@ import { Gauge, type Registry } from "prom-client";
 /** What is measured of the sources of this worker's servers. */
 interface MeasuredSources {
   readonly servers: readonly { readonly source: string }[];
-  readonly problem: string | null;
+  readonly fileProblem: string | null;
+  readonly unresolvedNames: number;
 }
 
 export function registerSourceMetrics(registry: Registry, sources: MeasuredSources): void {
@@ -21,7 +22,15 @@ export function registerSourceMetrics(registry: Registry, sources: MeasuredSourc
     help: "1 while this worker uses the last good servers file, since it cannot use the present one.",
     registers: [registry],
     collect: () => {
-      isBad.set(Number(sources.problem !== null));
+      isBad.set(Number(sources.fileProblem !== null));
+    },
+  });
+  const unresolved = new Gauge({
+    name: "genga_server_names_unresolved",
+    help: "Names that stand for several servers and could not be resolved last; their known addresses count.",
+    registers: [registry],
+    collect: () => {
+      unresolved.set(sources.unresolvedNames);
     },
   });
 }

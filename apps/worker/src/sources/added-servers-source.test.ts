@@ -3,6 +3,7 @@ import { type AddedServer } from "@genga/jobs";
 import { type NamedServer } from "@genga/runtime";
 import { pino } from "pino";
 import { AddedServersSource } from "./added-servers-source.ts";
+import { ResolvedNames } from "./resolved-names.ts";
 import { ServerSources } from "./server-sources.ts";
 
 const added = (url: string): AddedServer => ({
@@ -13,8 +14,10 @@ const named = (url: string): NamedServer => ({
   ...{ address: { identity: url, url, credentials: undefined }, slots: 1, labels: [], source: "api" },
   ...{ credential: null, resolvedFrom: null },
 });
+const log = pino({ enabled: false });
+const withoutNames = new ResolvedNames({ intervalMs: 1_000, dnsServers: [], serverName: undefined, log });
 const sourcesWithoutFile = (): ServerSources =>
-  new ServerSources({ setting: [], file: undefined, log: pino({ enabled: false }) });
+  new ServerSources({ setting: [], file: undefined, names: withoutNames, log });
 
 test("the credentials of a server of the API count as unknown unless its list contains the server", async () => {
   const sources = sourcesWithoutFile();

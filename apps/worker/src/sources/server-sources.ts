@@ -7,14 +7,17 @@ import {
   type ServiceConfiguration,
 } from "@genga/runtime";
 import { SecretBoxError } from "@genga/jobs";
+import { type ServerStore } from "@genga/jobs";
 import { isDeepStrictEqual } from "node:util";
 import { type AddedServersSource } from "./added-servers-source.ts";
+import { ResolvedNames } from "./resolved-names.ts";
 import { ServersFileSource } from "./servers-file-source.ts";
 
 export interface ServerSourcesOptions {
   /** The servers of COMFYUI_URLS. */
   setting: readonly NamedServer[];
   file: ServersFileSource | undefined;
+  names: ResolvedNames;
   log: Logger;
 }
 
@@ -26,15 +29,18 @@ export class ServerSources {
   readonly #options: ServerSourcesOptions;
   readonly #warnedOf = new Set<string>();
   #added: AddedServersSource | null = null;
+  #rows: Pick<ServerStore, "listServers"> | null = null;
   #servers: readonly NamedServer[] = [];
   #onChange: () => void = () => undefined;
 
   constructor(options: ServerSourcesOptions) {
     this.#options = options;
     this.#merge();
-    options.file?.onChange(() => {
+    const merge = (): void => {
       this.#merge();
-    });
+    };
+    options.file?.onChange(merge);
+    options.names.onChange(merge);
   }
 
   /** A new list whenever it has changed. */
@@ -44,7 +50,16 @@ export class ServerSources {
 
   /** Why the sources as they are now are not used; `null` = they are. */
   get problem(): string | null {
+    return this.fileProblem ?? this.#options.names.problem;
+  }
+
+  get fileProblem(): string | null {
     return this.#options.file?.problem ?? null;
+  }
+
+  /** How many names could not be resolved last. */
+  get unresolvedNames(): number {
+    return this.#options.names.unresolved;
   }
 
   get takesServersOfApi(): boolean {
@@ -60,10 +75,12 @@ export class ServerSources {
    * The header `Authorization` for requests to this server, by what the sources say now.
    * @throws ComfyUIError if the server's credentials are not known, or may not be sent to it
    */
-  authorizationFor({ credential, address, source }: NamedServer): string | undefined {
+  authorizationFor(named: NamedServer): string | undefined {
+    const { credential, address, source } = named;
     if (credential === null) {
       if (source === "api") return this.#givenAuthorization(address.identity);
-      return address.credentials === undefined ? undefined : basicAuthorization(address.credentials);
+      const credentials = source === "setting" ? this.#settingCredentials(named) : address.credentials;
+      return credentials === undefined ? undefined : basicAuthorization(credentials);
     }
     const file = this.#options.file?.current;
     const known = file?.authorizations.get(credential);
@@ -89,6 +106,7 @@ export class ServerSources {
     log: Logger,
   ): Promise<ServerSources> {
     const { serversFile: path, serverName, serverSlots: slots } = settings;
+    const { serversDnsIntervalMs: intervalMs, serversDns: dnsServers } = settings;
     const file =
       path === undefined ? undefined : new ServersFileSource({ path, serverName, slots, env, log });
     try {
@@ -97,7 +115,8 @@ export class ServerSources {
       if (!(error instanceof ServersFileError)) throw error;
       throw new ConfigurationError(`COMFYUI_SERVERS_FILE: ${error.message}`);
     }
-    return new ServerSources({ setting: serversOfSetting(settings), file, log });
+    const names = new ResolvedNames({ intervalMs, dnsServers, serverName, log });
+    return new ServerSources({ setting: serversOfSetting(settings), file, names, log });
   }
 
   /** From now on the servers that operators add by the API count, too. */
@@ -108,8 +127,16 @@ export class ServerSources {
     });
   }
 
+  /** Names that cannot be resolved at the start of this worker have the addresses that these rows give them. */
+  recallNamesFrom(rows: Pick<ServerStore, "listServers">): void {
+    this.#rows = rows;
+  }
+
   /** Reads again what tells of no change by itself. @throws StoreUnavailableError */
   async refresh(): Promise<void> {
+    const rows = this.#rows;
+    if (rows !== null) await this.#options.names.firstLookups(() => rows.listServers());
+    this.#rows = null;
     await this.#added?.refresh();
   }
 
@@ -125,14 +152,33 @@ export class ServerSources {
     }
   }
 
+  /**
+   * A server at an address of a name of COMFYUI_URLS may still have prompts of another worker, or of an earlier life. A
+   * worker reaches it with the user and password that it knows for the name.
+   */
+  #settingCredentials({ address, resolvedFrom }: NamedServer): NamedServer["address"]["credentials"] {
+    if (resolvedFrom === null) return address.credentials;
+    const name = this.#options.setting.find(
+      ({ address: { resolves, url } }) => resolves && url === address.url,
+    );
+    if (name === undefined)
+      throw new ComfyUIError(
+        "access_denied",
+        `COMFYUI_URLS does not have the name ${resolvedFrom} any more.`,
+      );
+    return name.address.credentials;
+  }
+
   close(): void {
+    this.#options.names.close();
     this.#options.file?.close();
   }
 
   #merge(): void {
-    const { setting, file } = this.#options;
+    const { setting, file, names } = this.#options;
     const merged = new Map<string, NamedServer>();
-    for (const server of [...(file?.current.servers ?? []), ...setting, ...(this.#added?.servers ?? [])]) {
+    const resolved = names.expand([...(file?.current.servers ?? []), ...setting]);
+    for (const server of [...resolved, ...(this.#added?.servers ?? [])]) {
       const { identity } = server.address;
       const first = merged.get(identity);
       if (first === undefined) merged.set(identity, server);

@@ -22,6 +22,7 @@ export async function startGuardedProxy(options: {
   authorization?: string;
   tls?: boolean;
   host?: string;
+  port?: number;
 }): Promise<GuardedProxy> {
   const target = new URL(options.target);
   const to = { host: target.hostname, port: Number(target.port) };
@@ -78,7 +79,7 @@ export async function startGuardedProxy(options: {
     onward.write(head);
     socket.pipe(onward).pipe(socket);
   });
-  server.listen(0, options.host ?? "127.0.0.1");
+  server.listen(options.port ?? 0, options.host ?? "127.0.0.1");
   await once(server, "listening");
   const proxy: GuardedProxy = {
     port: (server.address() as AddressInfo).port,

@@ -11,7 +11,7 @@ import { withMappedErrors } from "../connection/database-errors.ts";
 import { type PrismaClient } from "../generated/client.ts";
 import { addServer, forgetRemoved, listAdded, removeAdded } from "./added-servers.ts";
 import { isOwned, leaseRows } from "./owned-servers.ts";
-import { hasJobs, isAdded, isNamed } from "./server-conditions.ts";
+import { comesAndGoes, hasJobs, isAdded, isNamed } from "./server-conditions.ts";
 import { recordFromRow, serverColumns, type ServerRow } from "./server-rows.ts";
 
 /** What the sources of servers keep in PostgreSQL. */
@@ -44,7 +44,7 @@ export class PrismaServerSources implements ServerSourcesStore {
     return withMappedErrors(async () => {
       const rows = await this.#database.$queryRaw<ServerRow[]>`
         SELECT ${serverColumns} FROM servers server
-        WHERE server.source <> 'setting'
+        WHERE ${comesAndGoes}
           AND coalesce(server.lease_expires_at <= now(), true) AND ${hasJobs} AND NOT EXISTS (${isNamed(leaseMs)})
         ORDER BY server.id`;
       return rows.map(recordFromRow);
@@ -56,7 +56,7 @@ export class PrismaServerSources implements ServerSourcesStore {
       const removed = await this.#database.$executeRaw`
         WITH unnamed AS (
           SELECT server.id FROM servers server
-          WHERE server.source <> 'setting' AND server.removed_at IS NULL AND NOT ${isAdded}
+          WHERE ${comesAndGoes} AND server.removed_at IS NULL AND NOT ${isAdded}
             AND coalesce(server.lease_expires_at <= now(), true) AND NOT ${hasJobs}
             -- A worker of an earlier version does not report which servers it names, so it counts as naming all.
             AND NOT EXISTS (

@@ -9,6 +9,9 @@ export const isNamed = (leaseMs: number): Prisma.Sql => Prisma.sql`
 export const isAdded = Prisma.sql`
   EXISTS (SELECT FROM added_servers added WHERE added.server_id = server.id AND added.removed_at IS NULL)`;
 
+/** Sources of the row `server` may change while workers run: all but addresses of COMFYUI_URLS. */
+export const comesAndGoes = Prisma.sql`(server.source <> 'setting' OR server.resolved_from IS NOT NULL)`;
+
 /** The row `server` has jobs that have not ended. */
 export const hasJobs = Prisma.sql`
   EXISTS (SELECT FROM jobs WHERE jobs.status = 'processing' AND jobs.server_id = server.id)`;

@@ -37,9 +37,14 @@ export const serverStates: Record<Server["state"], ShownState> = {
 const sources = { setting: "COMFYUI_URLS", file: "the servers file", api: "an operator" } as const;
 
 /** Where a server comes from. */
-export function sourceText({ source, isAdded }: Pick<Server, "isAdded" | "source">): string | undefined {
+export function sourceText({
+  source,
+  isAdded,
+  resolvedFrom,
+}: Pick<Server, "isAdded" | "resolvedFrom" | "source">): string | undefined {
   if (source === undefined) return undefined;
-  return isAdded === true && source !== "api" ? `${sources[source]} and an operator` : sources[source];
+  const named = isAdded === true && source !== "api" ? `${sources[source]} and an operator` : sources[source];
+  return typeof resolvedFrom === "string" ? `${named}, as an address of ${resolvedFrom}` : named;
 }
 
 const order = Object.keys(serverStates);
