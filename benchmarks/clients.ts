@@ -3,7 +3,7 @@
  * killed in the middle of their jobs; beside it the same clients on one simulated server that is killed in the same way. A last client
  * takes its pictures by SaveImageWebsocket. Of each: jobs done, lost, and rendered more than once.
  *
- * npm run bench:clients [-- --jobs 50 --deadline-ms 90000]
+ * npm run bench:clients [-- --jobs 50 --deadline-ms 90000 --only PART_OF_A_CLIENTS_NAME]
  */
 import { rm } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -19,7 +19,11 @@ import { type Row } from "./support/row.ts";
 import { count, runBenchmark } from "./support/run-benchmark.ts";
 import { makeScratchFolder } from "./support/scratch-folder.ts";
 
-const optionsSchema = z.object({ jobs: count.default(50), deadlineMs: count.default(90_000) });
+const optionsSchema = z.object({
+  jobs: count.default(50),
+  deadlineMs: count.default(90_000),
+  only: z.string().default(""),
+});
 type Options = z.infer<typeof optionsSchema>;
 
 /** The fault comes when this share of the jobs has begun. */
@@ -166,7 +170,7 @@ export async function run(options: Options): Promise<Row[]> {
     await migrate({ databaseUrl: services.databaseUrl });
     const rows: Row[] = [];
     let firstColor = 1;
-    for (const client of await openClients(folder)) {
+    for (const client of (await openClients(folder)).filter(({ name }) => name.includes(options.only))) {
       const colors = Array.from({ length: options.jobs }, (_unused, index) => firstColor + index);
       firstColor += options.jobs;
       const ours = await through(client, options, colors, services.databaseUrl);

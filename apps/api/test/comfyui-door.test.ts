@@ -305,6 +305,20 @@ describe("the queue", () => {
   });
 });
 
+test("a client that reads the history and then the queue finds a prompt that ends between the two", async () => {
+  const { prompt_id: id } = await submit({ prompt: graphOf(64, "between") });
+  const names = async (headers = own): Promise<string[]> =>
+    (await read<{ queue_running: [number, string][] }>("/queue", headers)).queue_running.map(
+      ([, name]) => name,
+    );
+  expect(await read(`/history/${id}`)).toEqual({});
+  await make(id);
+  expect(await names()).toEqual([id]);
+  expect(await names({ authorization: "Bearer second-key" })).toEqual([]);
+  expect(Object.keys(await read(`/history/${id}`))).toEqual([id]);
+  expect(await names()).toEqual([]);
+});
+
 describe("the history", () => {
   test("shows the newest prompts, oldest first, and hides what a client removes", async () => {
     await send("/history", { clear: true }, other);

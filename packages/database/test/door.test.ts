@@ -103,6 +103,28 @@ describe("prompts of clients", () => {
     expect(await stores.doorPrompts.findActiveJobs(own, "nobody", { promptIds: [key.promptId] })).toEqual([]);
   });
 
+  test("that have just ended count as running for a client that does not know it", async () => {
+    const key = said({ keyName: "poller" });
+    const [waiting, running] = [await submit({ ...key, promptId: "waits" }), await submit(key)];
+    const leased = await run(running);
+    const shown = async (believedOpen?: string[], tenantId = own): Promise<string[]> => {
+      const all: string[] = [];
+      for await (const page of stores.doorPrompts.listActive(tenantId, "poller", believedOpen))
+        all.push(...page.map(({ promptId, status }) => `${promptId} ${status}`));
+      return all;
+    };
+    await stores.jobRuns.endAttempt(leased, { kind: "completed", outputs: [] });
+    expect(await shown()).toEqual(["waits queued"]);
+    const believed = [key.promptId, "waits", "unknown"];
+    expect(await shown(believed)).toEqual([`${key.promptId} processing`, "waits queued"]);
+    expect(await shown(believed, other)).toEqual([]);
+    await stores.jobRequests.requestCancel(waiting.id);
+    // Taken out of the queue: a server has it neither in its queue nor in its history.
+    expect(await shown(believed)).toEqual([`${key.promptId} processing`]);
+    await stores.doorPrompts.hide(own, { promptIds: [key.promptId] });
+    expect(await shown(believed)).toEqual([]);
+  });
+
   test("stand in the history once they have ended, until they are hidden", async () => {
     await stores.doorPrompts.hide(own, "all");
     const made: string[] = [];

@@ -14,7 +14,8 @@ import {
   type DefinitionsStore,
   type WorkflowResolverOptions,
 } from "@genga/workflows";
-import { type PromptParts } from "../comfyui-door/accept-prompt.ts";
+import { claimsAtOnce, type PromptParts } from "../comfyui-door/accept-prompt.ts";
+import { FewAtOnce } from "../comfyui-door/few-at-once.ts";
 import { KnownServers } from "../servers/known-servers.ts";
 import { JobCommands } from "../submissions/job-commands.ts";
 import { TemplateJudge } from "../templates/judge-template.ts";
@@ -93,6 +94,7 @@ export function createAcceptingParts(
     prompts: {
       ...{ prompts: database.doorPrompts, files: database.doorFiles, uploads, jobs },
       ...{ idempotency: database.idempotency, servers },
+      claims: new FewAtOnce(claimsAtOnce),
     },
     templateJudge: new TemplateJudge({ resolver, serverless, uploads }),
     jobCommands: (principal, traceparent) =>

@@ -18,6 +18,7 @@ import { parseJsonBytes } from "../http/json-body.ts";
 import { RefusedError } from "../http/problem-document.ts";
 import { type KnownServers } from "../servers/known-servers.ts";
 import { type JobCommands } from "../submissions/job-commands.ts";
+import { type FewAtOnce } from "./few-at-once.ts";
 import { emptyErrors, refusalOfGraph, type RefusedGraph } from "./node-errors.ts";
 import { isNode, noOutputs, readPrompt, type ReadPrompt } from "./read-prompt.ts";
 import { rewriteGraph } from "./rewrite-graph.ts";
@@ -31,6 +32,11 @@ export interface PromptParts {
   jobs: JobReader;
   idempotency: IdempotencyStore;
   servers: Pick<KnownServers, "list" | "farm">;
+  /**
+   * Prompts with an id of the client are stored one by one. Programs post many at once, and do not send again what was refused because
+   * all connections to the database were taken.
+   */
+  claims: FewAtOnce;
 }
 
 /** The answer to `POST /prompt`. */
@@ -42,6 +48,8 @@ export type PromptAnswer =
     }
   | { status: 400; body: ServerRefusal };
 
+/** Claims of prompt ids at once in one process. */
+export const claimsAtOnce = 4;
 /** The API that claims of prompt ids belong to. */
 const door = "comfyui";
 const waitMs = 100;
@@ -64,7 +72,7 @@ export async function acceptPrompt(
     const create = (claim?: IdempotencyClaim): Promise<Accepted> =>
       createPrompt(read, view, { principal, commands, parts, claim });
     const { promptId, number, job } = read.hasOwnId
-      ? await acceptOnce(read, principal.tenant.id, parts, create)
+      ? await parts.claims.run(() => acceptOnce(read, principal.tenant.id, parts, create))
       : await create();
     return { status: 200, body: { prompt_id: promptId, number, node_errors: {} }, job };
   } catch (error) {

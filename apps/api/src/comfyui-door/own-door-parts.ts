@@ -1,9 +1,10 @@
 import { type IncomingMessage } from "node:http";
 import { type Duplex } from "node:stream";
 import { type Database } from "@genga/database";
-import { type DoorFiles, type DoorPrompts, type OutputStorage } from "@genga/jobs";
+import { type DoorFiles, type DoorPrompt, type DoorPrompts, type OutputStorage } from "@genga/jobs";
 import { RedisDoorMessageTaker, type DoorMessagesOptions } from "@genga/queue";
 import { type KnownServers } from "../servers/known-servers.ts";
+import { AskedHistory } from "./asked-history.ts";
 import { type Admitted } from "./door-access.ts";
 import { doorFeatures } from "./door-features.ts";
 import { DoorHistory } from "./door-history.ts";
@@ -16,6 +17,8 @@ export interface DoorUpgrades {
   accept(request: IncomingMessage, socket: Duplex, head: Buffer, admitted: Admitted): void;
   /** The tenant's prompts that wait or run have changed. */
   noteQueue(tenantId: string): void;
+  /** The end of a prompt was shown in the history. */
+  noteRead(prompt: DoorPrompt): void;
   /** Ends all connections. */
   close(): Promise<void>;
 }
@@ -25,6 +28,7 @@ export interface OwnDoorParts {
   prompts: DoorPrompts;
   files: DoorFiles;
   history: DoorHistory;
+  askedHistory: AskedHistory;
   definitions: ServedDefinitions;
   pictures: PictureConversions;
   upgrades: DoorUpgrades;
@@ -39,7 +43,7 @@ export function ownDoorParts(
   const { doorPrompts: prompts, doorFiles: files, doorClients: clients, jobReader: jobs } = database;
   const history = new DoorHistory({ jobs, files });
   return {
-    ...{ prompts, files, history },
+    ...{ prompts, files, history, askedHistory: new AskedHistory() },
     upgrades: createDoorSockets({
       ...{ ...live, prompts, clients, jobs, storage, features: JSON.stringify(doorFeatures) },
       messages: new RedisDoorMessageTaker(redis),

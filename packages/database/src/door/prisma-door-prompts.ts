@@ -4,6 +4,7 @@ import {
   type DoorPrompts,
   type DoorPromptWithGraph,
   type EndedDoorPrompt,
+  type JobStatus,
 } from "@genga/jobs";
 import { withMappedErrors } from "../connection/database-errors.ts";
 import { Prisma, type PrismaClient } from "../generated/client.ts";
@@ -11,6 +12,8 @@ import { graphText } from "../jobs/job-rows.ts";
 
 /** Prompts that one statement reads with their graphs and entries. */
 const pageMax = 50;
+/** A prompt that a client believes to be open ended at most so long ago; it asked less than that before. */
+const justEndedMs = 10_000;
 /** Of one client at once. */
 const ofClientMax = 1_000;
 
@@ -90,22 +93,39 @@ export class PrismaDoorPrompts implements DoorPrompts {
     });
   }
 
-  async *listActive(tenantId: string, keyName: string): AsyncGenerator<DoorPromptWithGraph[]> {
+  async *listActive(
+    tenantId: string,
+    keyName: string,
+    believedOpen: readonly string[] = [],
+  ): AsyncGenerator<DoorPromptWithGraph[]> {
+    const justEnded = Prisma.sql`
+      UNION ALL
+      SELECT prompt.job_id, 'processing', prompt.number FROM unnest(${[...new Set(believedOpen)]}::text[]) AS said(id)
+      CROSS JOIN LATERAL (
+        SELECT * FROM door_prompts WHERE tenant_id = ${tenantId}::uuid AND prompt_id = said.id ORDER BY job_id DESC LIMIT 1
+      ) prompt JOIN jobs job ON job.id = prompt.job_id
+      WHERE prompt.key_name = ${keyName} AND NOT prompt.hidden AND ${hasEnded}
+        AND job.finished_at > now() - ${justEndedMs}::float8 * interval '1 millisecond'`;
     const places = await withMappedErrors(
-      () => this.#database.$queryRaw<{ jobId: string }[]>`
-        SELECT job.id AS "jobId" FROM jobs job JOIN door_prompts prompt ON prompt.job_id = job.id
-        WHERE job.tenant_id = ${tenantId}::uuid AND ${isActive} AND prompt.key_name = ${keyName}
-        ORDER BY job.status = 'queued', prompt.number, job.id LIMIT ${listedMax}`,
+      () => this.#database.$queryRaw<{ jobId: string; status: JobStatus }[]>`
+        SELECT id AS "jobId", status FROM (
+          SELECT job.id, job.status::text, prompt.number FROM jobs job JOIN door_prompts prompt ON prompt.job_id = job.id
+          WHERE job.tenant_id = ${tenantId}::uuid AND ${isActive} AND prompt.key_name = ${keyName}
+          ${believedOpen.length === 0 ? Prisma.empty : justEnded}
+        ) open ORDER BY status = 'queued', number, id LIMIT ${listedMax}`,
     );
     for (let from = 0; from < places.length; from += pageMax) {
-      const ids = places.slice(from, from + pageMax).map(({ jobId }) => jobId);
-      yield await withMappedErrors(
+      const statuses = new Map(
+        places.slice(from, from + pageMax).map(({ jobId, status }) => [jobId, status]),
+      );
+      const page = await withMappedErrors(
         () => this.#database.$queryRaw<DoorPromptWithGraph[]>`
           SELECT ${promptColumns}, ${graphColumns}
-          FROM unnest(${ids}::uuid[]) WITH ORDINALITY AS wanted(id, place)
+          FROM unnest(${[...statuses.keys()]}::uuid[]) WITH ORDINALITY AS wanted(id, place)
           JOIN door_prompts prompt ON prompt.job_id = wanted.id JOIN jobs job ON job.id = prompt.job_id ${withGraph}
-          WHERE ${isActive} ORDER BY wanted.place`,
+          ORDER BY wanted.place`,
       );
+      yield page.map((prompt) => ({ ...prompt, status: statuses.get(prompt.jobId) ?? prompt.status }));
     }
   }
 

@@ -22,7 +22,9 @@ export type DoorNote =
   /** A client has opened a socket; those with the same client id that were opened earlier (ms since 1970) get nothing from now on. */
   | { kind: "opened"; clientId: string; socketId: string; openedAt: number }
   /** Prompts came, or were removed. */
-  | { kind: "queue" };
+  | { kind: "queue" }
+  /** A client was shown the end of a prompt in the history, so that it waits for no message about it. */
+  | { kind: "read"; clientId: string; jobId: string };
 
 /**
  * The worker's side. Best effort: while Redis is away or slow, messages are dropped, and no run waits for them. How a prompt ended

@@ -48,8 +48,16 @@ export interface DoorPrompts {
   findByClientId(tenantId: string, clientId: string, endedWithinMs: number): Promise<DoorPrompt[]>;
   /** The prompts of a key that wait or run. */
   countActive(tenantId: string, keyName: string): Promise<number>;
-  /** The same prompts with their graphs, in pages, in the order in which they run: running ones first. */
-  listActive(tenantId: string, keyName: string): AsyncIterable<DoorPromptWithGraph[]>;
+  /**
+   * The same prompts with their graphs, in pages, in the order in which they run: running ones first. All are as they were at one
+   * moment, however long it takes to read them, so that a prompt that goes on meanwhile is in it once.
+   * @param believedOpen prompt ids that count as running if they have ended a short time ago
+   */
+  listActive(
+    tenantId: string,
+    keyName: string,
+    believedOpen?: readonly string[],
+  ): AsyncIterable<DoorPromptWithGraph[]>;
   /** Ids of the jobs of these prompts, or of all, that wait or run, of this key. */
   findActiveJobs(
     tenantId: string,

@@ -19,6 +19,7 @@ const sentSchema = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("ended"), ...of }),
   z.object({ kind: z.literal("opened"), clientId: z.string(), socketId: id, openedAt: z.number() }),
   z.object({ kind: z.literal("queue") }),
+  z.object({ kind: z.literal("read"), clientId: z.string(), jobId: id }),
 ]);
 
 export type ReadItem = { message: DoorMessage } | { note: DoorNote };
@@ -43,6 +44,7 @@ function readItem(item: unknown): ReadItem | undefined {
       return undefined;
     case "opened":
     case "queue":
+    case "read":
       return { note: sent };
     case "frame": {
       const { base64, ...rest } = sent;

@@ -116,13 +116,17 @@ export const cancelJobs: DoorRoute = {
 };
 
 async function summaries({ tenant, keyName }: Principal, { door }: DoorParts): Promise<JobSummary[]> {
-  const all: JobSummary[] = [];
-  for await (const page of door.prompts.listActive(tenant.id, keyName)) all.push(...page.map(summaryOf));
+  // One that ends between the two reads is listed as ended.
+  const all = new Map<string, JobSummary>();
+  for await (const page of door.prompts.listActive(tenant.id, keyName))
+    for (const prompt of page) all.set(prompt.jobId, summaryOf(prompt));
   for await (const page of door.prompts.listEnded(tenant.id, { max: endedMax })) {
-    for (const prompt of page)
-      all.push(summaryOfEnded(prompt, parsePythonJson(await door.history.entryOf(prompt)) as HistoryEntry));
+    for (const prompt of page) {
+      const entry = parsePythonJson(await door.history.entryOf(prompt)) as HistoryEntry;
+      all.set(prompt.jobId, summaryOfEnded(prompt, entry));
+    }
   }
-  return all;
+  return [...all.values()];
 }
 
 async function answering({ response }: DoorRequest, answer: () => Promise<object>): Promise<void> {

@@ -1,4 +1,6 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { isObject } from "@genga/comfyui";
+import { StoreUnavailableError } from "@genga/jobs";
 import { anyBody, bytesOf, jsonOf, writePart, type DoorRoute } from "../door-route.ts";
 import { queueEntry } from "../door-history.ts";
 import { cancelPrompts } from "../cancel-prompts.ts";
@@ -10,10 +12,12 @@ export const postPrompt: DoorRoute = {
   submits: true,
   receive: anyBody,
   handle: async ({ request, response, principal }, { submissions, door, metrics }) => {
-    const accepted = await submissions.accept({
-      ...{ kind: "prompt", body: bytesOf(request), principal, baseUrl: "" },
-      traceparent: request.get("traceparent"),
-    });
+    const accept = (): ReturnType<typeof submissions.accept> =>
+      submissions.accept({
+        ...{ kind: "prompt", body: bytesOf(request), principal, baseUrl: "" },
+        traceparent: request.get("traceparent"),
+      });
+    const accepted = await patiently(accept, () => !response.destroyed);
     if (accepted.status !== undefined) metrics.jobsRefused.inc({ code: "invalid-graph" });
     else door.upgrades.noteQueue(principal.tenant.id);
     response
@@ -22,6 +26,24 @@ export const postPrompt: DoorRoute = {
       .send(Buffer.from(accepted.answer));
   },
 };
+
+/** A server never has too much to do to take a prompt, so clients do not send it again. */
+const patienceMs = 20_000;
+const againMs = 250;
+
+/** Tries again while the database is too busy, or away for a moment, and nothing was stored. */
+async function patiently<Result>(work: () => Promise<Result>, isWanted: () => boolean): Promise<Result> {
+  const until = performance.now() + patienceMs;
+  for (;;) {
+    try {
+      return await work();
+    } catch (error) {
+      const isOver = performance.now() > until || !isWanted();
+      if (isOver || !(error instanceof StoreUnavailableError) || !error.wasRefused) throw error;
+      await sleep(againMs);
+    }
+  }
+}
 
 export const getPrompt: DoorRoute = {
   id: "getPrompt",
@@ -44,14 +66,13 @@ export const getQueue: DoorRoute = {
     response.type("json");
     response.write('{"queue_running":[');
     let [isRunning, isFirst] = [true, true];
-    for await (const page of door.prompts.listActive(tenant.id, keyName)) {
+    const believedOpen = door.askedHistory.believedOpen({ tenantId: tenant.id, keyName });
+    for await (const page of door.prompts.listActive(tenant.id, keyName, believedOpen)) {
       for (const prompt of page) {
         if (isRunning && prompt.status === "queued") {
           response.write('],"queue_pending":[');
           [isRunning, isFirst] = [false, true];
         }
-        // A prompt that began to run after its place was read is left out of the waiting ones, as if it were read a moment later.
-        if (!isRunning && prompt.status !== "queued") continue;
         if (!(await writePart(response, `${isFirst ? "" : ","}${queueEntry(prompt)}`))) return;
         isFirst = false;
       }

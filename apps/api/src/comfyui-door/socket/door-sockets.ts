@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { type IncomingMessage } from "node:http";
 import { type Duplex } from "node:stream";
-import { type DoorMessageTaker, type Principal } from "@genga/jobs";
+import { type DoorMessageTaker, type DoorPrompt, type Principal } from "@genga/jobs";
 import { WebSocketServer } from "ws";
 import { type Credential } from "../../access/credentials.ts";
 import { type KeyWatch } from "../../access/key-watch.ts";
@@ -88,6 +88,11 @@ export class DoorSockets {
   /** Tells clients, through all processes, that prompts have come or were removed. */
   noteQueue(tenantId: string): void {
     this.#parts.messages.note(tenantId, { kind: "queue" });
+  }
+
+  /** Tells all processes that a client was shown the end of its prompt. */
+  noteRead({ tenantId, clientId, jobId }: DoorPrompt): void {
+    if (clientId !== null) this.#parts.messages.note(tenantId, { kind: "read", clientId, jobId });
   }
 
   /** Cuts the connections. Clients come back to another process, or to the next one here, and are told what they have missed. */

@@ -112,6 +112,30 @@ export class LivePrompt {
     return [...before, ...held, ...missed, ...pictures, ...end.ending];
   }
 
+  /** The client was not told what was taken so far, so the end tells all of it. */
+  forget(): void {
+    this.#isStarted = false;
+    this.#told.clear();
+  }
+
+  /** What a client is told that does not know yet, or not any more, that this prompt runs. */
+  beginAnew(): Outgoing[] {
+    this.#isStarted = true;
+    const { promptId } = this.prompt;
+    const about = { prompt_id: promptId, timestamp: Date.now() };
+    const start: Outgoing = {
+      ...{ kind: "text", type: "execution_start" },
+      json: JSON.stringify({ type: "execution_start", data: about }),
+    };
+    const node = this.#currentNode;
+    if (node === null) return [start];
+    const json = JSON.stringify({
+      type: "executing",
+      data: { node, display_node: node, prompt_id: promptId },
+    });
+    return [start, { kind: "text", type: "executing", node, json }];
+  }
+
   #begin(attempt: number): void {
     this.#attempt = attempt;
     this.#isStarted = false;

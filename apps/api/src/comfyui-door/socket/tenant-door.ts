@@ -13,9 +13,11 @@ import { LRUCache } from "lru-cache";
 import { WakeUp } from "../../jobs/wake-up.ts";
 import { Audience } from "./audience.ts";
 import { type ClientSocket } from "./client-socket.ts";
+import { Conversations } from "./conversations.ts";
 import { type EndTeller } from "./end-teller.ts";
 import { Inbox } from "./inbox.ts";
-import { LivePrompt } from "./live-prompt.ts";
+import { KnownPrompts, promptsMax } from "./known-prompts.ts";
+import { type LivePrompt } from "./live-prompt.ts";
 import { type PromptEnd } from "./prompt-end.ts";
 
 export interface TenantDoorParts {
@@ -27,8 +29,6 @@ export interface TenantDoorParts {
   log: { warn(details: object, message: string): void; error(details: object, message: string): void };
 }
 
-/** Prompts of which is remembered what their clients were told. */
-const promptsMax = 10_000;
 /** Ends that one statement looks for. */
 const endsAtOnce = 50;
 const untoldAtOnce = 500;
@@ -52,8 +52,8 @@ export class TenantDoor {
   readonly #tenantId: string;
   readonly #with: TenantDoorParts;
   readonly #audience: Audience;
-  /** `null` = the job is no prompt of this tenant. */
-  readonly #prompts = new LRUCache<string, { live: LivePrompt | null }>({ max: promptsMax });
+  readonly #conversations: Conversations;
+  readonly #prompts: KnownPrompts;
   readonly #wakeUp = new WakeUp();
   readonly #closing = new AbortController();
   readonly #subscription: { live: Promise<void>; end: () => void };
@@ -78,7 +78,12 @@ export class TenantDoor {
   constructor(tenantId: string, parts: TenantDoorParts) {
     this.#tenantId = tenantId;
     this.#with = parts;
+    this.#prompts = new KnownPrompts(tenantId, parts);
     this.#audience = new Audience((keyName) => parts.prompts.countActive(tenantId, keyName));
+    this.#conversations = new Conversations(this.#audience, (jobId) => {
+      this.#ends.set(jobId, 0);
+      this.#wakeUp.wake();
+    });
     this.#subscription = parts.messages.listen(tenantId, {
       onMessage: (message) => {
         this.#inbox.add(message);
@@ -152,6 +157,7 @@ export class TenantDoor {
     if (messages.length > 0) await this.#passOn(messages);
     const now = performance.now();
     this.#letGo(now);
+    this.#conversations.look(now);
     await this.#tellEnds(now);
     await this.#forget();
     // One that could not be greeted, because the database was away, is greeted in the next round.
@@ -168,7 +174,8 @@ export class TenantDoor {
 
   #restMs(): number {
     const flushes = [...this.#holding].flatMap(({ flushAt }) => flushAt ?? []);
-    const due = Math.min(this.#lookAt, this.#queueNewsAt, ...this.#ends.values(), ...flushes);
+    const looks = [this.#lookAt, this.#queueNewsAt, this.#conversations.lookAt];
+    const due = Math.min(...looks, ...this.#ends.values(), ...flushes);
     return Math.min(due - performance.now(), lookMaxMs);
   }
 
@@ -176,7 +183,7 @@ export class TenantDoor {
     for (const live of this.#holding) {
       if (live.flushAt !== null && live.flushAt > now) continue;
       this.#holding.delete(live);
-      if (live.flushAt !== null) this.#audience.send(live, live.flush());
+      if (live.flushAt !== null) this.#conversations.say(live, live.flush());
     }
   }
 
@@ -188,45 +195,38 @@ export class TenantDoor {
   }
 
   async #passOn(messages: readonly DoorMessage[]): Promise<void> {
-    await this.#learn(messages.map(({ jobId }) => jobId));
+    await this.#prompts.learn(messages.map(({ jobId }) => jobId));
     const starts = messages.some((message) => message.kind === "text" && message.type === "execution_start");
     if (starts) await this.#count();
     for (const message of messages) {
-      const live = this.#prompts.get(message.jobId)?.live;
+      const live = this.#prompts.of(message.jobId);
       if (live === null || live === undefined) continue;
       const isStart = message.kind === "text" && message.type === "execution_start";
       if (isStart) this.#audience.tellStatus([live.prompt.keyName]);
-      this.#audience.send(live, live.take(message, performance.now()));
+      this.#conversations.say(live, live.take(message, performance.now()));
       if (live.flushAt !== null) this.#holding.add(live);
       const endAt = this.#ends.get(message.jobId);
       if (endAt !== undefined && message.kind === "ended") this.#ends.set(message.jobId, 0);
     }
   }
 
-  /** Reads which of these jobs are prompts. */
-  async #learn(jobIds: readonly string[]): Promise<void> {
-    const unknown = [...new Set(jobIds)].filter((jobId) => !this.#prompts.has(jobId));
-    if (unknown.length === 0) return;
-    const found = await this.#with.prompts.findByJobs(this.#tenantId, unknown);
-    const byJob = new Map(found.map((prompt) => [prompt.jobId, prompt]));
-    for (const jobId of unknown) {
-      const prompt = byJob.get(jobId);
-      this.#prompts.set(jobId, { live: prompt === undefined ? null : new LivePrompt(prompt) });
-    }
-  }
-
   async #tellEnds(now: number): Promise<void> {
     const due = [...this.#ends].filter(([, at]) => at <= now).slice(0, endsAtOnce);
     if (due.length === 0) return;
-    const jobIds = due.map(([jobId]) => jobId);
-    await this.#learn(jobIds);
+    await this.#prompts.learn(due.map(([jobId]) => jobId));
+    const prompts = due.map(([jobId]) => ({ jobId, live: this.#prompts.of(jobId) ?? null }));
+    const isTurn = prompts.map(({ live }) => live !== null && this.#conversations.mayEnd(live, now));
+    const jobIds = prompts.flatMap(({ jobId }, index) => (isTurn[index] === true ? [jobId] : []));
     const ends = await this.#with.endTeller.read(this.#tenantId, jobIds);
     await this.#count();
-    for (const jobId of jobIds) {
+    for (const [index, { jobId, live }] of prompts.entries()) {
       this.#ends.delete(jobId);
-      const live = this.#prompts.get(jobId)?.live;
       const end = ends.get(jobId);
-      if (live !== null && live !== undefined && end !== undefined) this.#tellEnd(live, end);
+      if (live === null) continue;
+      // Clients look at the queue and the history then, whosever turn it is.
+      if (isTurn[index] !== true) this.#audience.tellStatus([live.prompt.keyName]);
+      else if (end === undefined) this.#conversations.skip(live);
+      else this.#tellEnd(live, end);
     }
   }
 
@@ -238,11 +238,15 @@ export class TenantDoor {
     const socket = clientId === null ? undefined : this.#audience.find(clientId);
     if (end === null || socket === undefined) {
       if (end !== null && clientId === null) this.#audience.send(live, live.end(end));
+      this.#conversations.skip(live);
       this.#audience.tellStatus([keyName]);
       return;
     }
     const told = this.#told.get(jobId);
-    if (told?.socketId === socket.id && told.attempt === end.attempt) return;
+    if (told?.socketId === socket.id && told.attempt === end.attempt) {
+      this.#conversations.skip(live);
+      return;
+    }
     this.#told.set(jobId, { socketId: socket.id, attempt: end.attempt });
     const onKnown = (isDelivered: boolean): void => {
       if (isDelivered) this.#toForget.push(jobId);
@@ -253,10 +257,16 @@ export class TenantDoor {
       this.#audience.tellStatus([keyName]);
     };
     // A client may take long for pictures, and others go on meanwhile.
-    endTeller.tell(socket, live.prompt, live.end(end), { tellStatus, onKnown }).catch((error: unknown) => {
-      log.warn({ err: error, jobId }, "The end of a prompt could not be told yet.");
-      this.#told.delete(jobId);
-    });
+    this.#conversations
+      .tell(
+        live,
+        () => live.end(end),
+        (items) => endTeller.tell(socket, live.prompt, items, { tellStatus, onKnown }),
+      )
+      .catch((error: unknown) => {
+        log.warn({ err: error, jobId }, "The end of a prompt could not be told yet.");
+        this.#told.delete(jobId);
+      });
   }
 
   /** Ends that no signal told: of clients that come back, of jobs that were ended while Redis was away. */
@@ -267,7 +277,8 @@ export class TenantDoor {
     const untold = await this.#with.clients.listUntold(this.#tenantId, clientIds, untoldAtOnce);
     const news = untold.filter(({ jobId, clientId }) => {
       const wasTold = this.#told.get(jobId)?.socketId === this.#audience.find(clientId)?.id;
-      return !wasTold && !this.#ends.has(jobId) && !this.#toForget.includes(jobId);
+      const isDue = this.#ends.has(jobId) || this.#conversations.isWaiting(clientId, jobId);
+      return !wasTold && !isDue && !this.#toForget.includes(jobId);
     });
     for (const { jobId } of news) this.#ends.set(jobId, 0);
     this.#lookEveryMs = news.length > 0 ? lookMinMs : Math.min(this.#lookEveryMs * 2, lookMaxMs);
@@ -281,34 +292,20 @@ export class TenantDoor {
     this.#subscribed ??= Promise.race([this.#subscription.live, this.#pause(subscribedMs)]);
     await this.#subscribed;
     await this.#count(new Set([keyName]));
-    const running = await this.#runningOf(clientId);
+    const running = await this.#prompts.runningOf(clientId);
     if (!socket.isOpen || this.#closing.signal.aborted) return;
     this.#audience.serve(socket);
     const data = { status: this.#audience.statusOf(keyName), sid: clientId };
     socket.greet(JSON.stringify({ type: "status", data }), running);
+    if (running !== null) this.#conversations.begin(running.live);
     const { id: socketId, openedAt } = socket;
     this.#with.messages.note(this.#tenantId, { kind: "opened", clientId, socketId, openedAt });
     this.#lookSoon(0);
   }
 
-  /** As far as was heard, or as the worker has written it down, which is a little later. */
-  async #runningOf(clientId: string): Promise<{ promptId: string; node: string } | null> {
-    for (const { live } of this.#prompts.values())
-      if (live !== null && live.prompt.clientId === clientId && live.currentNode !== null)
-        return { promptId: live.prompt.promptId, node: live.currentNode };
-    const running = await this.#with.clients.findRunning(this.#tenantId, clientId);
-    await this.#learn(running.map(({ jobId }) => jobId));
-    for (const { jobId, node: noted } of running) {
-      const live = this.#prompts.get(jobId)?.live;
-      const node = live?.currentNode ?? noted;
-      if (live !== null && live !== undefined && node !== null)
-        return { promptId: live.prompt.promptId, node };
-    }
-    return null;
-  }
-
   #takeNote(note: DoorNote): void {
     if (note.kind === "queue") this.#queueNewsAt = 0;
+    else if (note.kind === "read") this.#conversations.noteRead(note.clientId, note.jobId);
     else this.#audience.supersede(note.clientId, note);
     this.#wakeUp.wake();
   }
@@ -316,10 +313,10 @@ export class TenantDoor {
   #takeSignal(signal: JobSignal): void {
     if (signal.kind !== "event" || !isTerminal(signal.status)) return;
     const { jobId, event } = signal;
-    const known = this.#prompts.get(jobId);
-    if (known === undefined) this.#lookSoon(lookSoonMs);
-    else if (known.live !== null) {
-      const waitMs = known.live.hasHeardAll(event.attempt) ? 0 : lastMessagesMs;
+    const live = this.#prompts.of(jobId);
+    if (live === undefined) this.#lookSoon(lookSoonMs);
+    else if (live !== null) {
+      const waitMs = live.hasHeardAll(event.attempt) ? 0 : lastMessagesMs;
       this.#ends.set(jobId, performance.now() + waitMs);
       this.#wakeUp.wake();
     }

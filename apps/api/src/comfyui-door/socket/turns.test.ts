@@ -1,0 +1,110 @@
+import { describe, expect, test } from "@jest/globals";
+import { type DoorPrompt } from "@genga/jobs";
+import { LivePrompt } from "./live-prompt.ts";
+import { type Outgoing } from "./outgoing.ts";
+import { patienceMs, Turns } from "./turns.ts";
+
+const promptOf = (jobId: string): LivePrompt =>
+  new LivePrompt({
+    ...{ jobId, promptId: jobId, status: "processing", attempt: 1, clientId: "client", socketNodes: [] },
+  } as unknown as DoorPrompt);
+const text = (type: string, node?: string, json = "{}"): Outgoing => ({
+  ...{ kind: "text", type, json },
+  ...(node !== undefined && { node }),
+});
+const frame: Outgoing = { kind: "frame", frame: new Uint8Array(9), serverPromptId: "id" };
+
+function listening() {
+  const [heard, due]: [string[], string[]] = [[], []];
+  const note = (live: LivePrompt, items: readonly Outgoing[]): void => {
+    for (const item of items)
+      heard.push(`${live.prompt.jobId} ${item.kind === "text" ? item.type : item.kind}`);
+  };
+  const turns = new Turns({ send: note, onEndDue: (jobId) => due.push(jobId) });
+  /** Tells the end of a prompt, as far as it is its turn. */
+  const end = (live: LivePrompt, now = 0): boolean => {
+    if (!turns.mayEnd(live, now)) return false;
+    note(live, turns.withKept(live, [text("execution_start"), text("ended")]));
+    turns.finish(live);
+    return true;
+  };
+  return { turns, heard, due, end };
+}
+
+describe("a client with several prompts that run", () => {
+  test("hears of one after another, and of the waiting ones what is not progress", () => {
+    const { turns, heard, due, end } = listening();
+    const [one, two, three] = [promptOf("one"), promptOf("two"), promptOf("three")];
+    turns.say(one, [text("execution_start"), text("executing", "1")]);
+    turns.say(two, [text("execution_start"), text("progress"), frame, text("progress_state")]);
+    turns.say(three, [text("execution_start")]);
+    turns.say(two, [text("executing", "1"), text("progress_state")]);
+    turns.say(one, [text("progress"), frame]);
+    expect(end(two)).toBe(false);
+    expect(turns.isWaiting("two")).toBe(true);
+    expect(heard).toEqual(["one execution_start", "one executing", "one progress", "one frame"]);
+    heard.length = 0;
+    expect(end(one)).toBe(true);
+    // An end that waits comes before what runs.
+    expect(due).toEqual(["two"]);
+    turns.say(three, [text("executing", "1")]);
+    expect(heard).toEqual(["one ended"]);
+    expect(end(two)).toBe(true);
+    turns.say(three, [text("progress")]);
+    expect(heard).toEqual([
+      ...["one ended", "two execution_start", "two executing", "two progress_state", "two ended"],
+      ...["three execution_start", "three executing", "three progress"],
+    ]);
+    expect(end(three)).toBe(true);
+    expect(turns.isWaiting("three")).toBe(false);
+  });
+
+  test("hears ends that have waited for too long, and the prompt that ran is begun anew after them", () => {
+    const { turns, heard, due, end } = listening();
+    const [long, short] = [promptOf("long"), promptOf("short")];
+    turns.say(long, [text("execution_start")]);
+    expect(end(short, 100)).toBe(false);
+    expect(turns.impatientAt).toBe(100 + patienceMs);
+    turns.interrupt();
+    expect(due).toEqual(["short"]);
+    turns.say(long, [text("executing", "2")]);
+    expect(turns.impatientAt).toBeNull();
+    expect(end(short)).toBe(true);
+    turns.say(long, [text("progress")]);
+    expect(heard).toEqual([
+      ...["long execution_start", "short execution_start", "short ended"],
+      ...["long execution_start", "long progress"],
+    ]);
+  });
+
+  test("does not wait for an end that it has read in the history", () => {
+    const { turns, end } = listening();
+    const [long, short] = [promptOf("long"), promptOf("short")];
+    turns.say(long, [text("execution_start")]);
+    end(short, 100);
+    turns.noteRead("short");
+    expect(turns.impatientAt).toBeNull();
+  });
+
+  test("is told of a prompt of which too much would have to be kept as if it had just begun", () => {
+    const { turns, heard, end } = listening();
+    const [one, two] = [promptOf("one"), promptOf("two")];
+    turns.say(one, [text("execution_start")]);
+    const large = "x".repeat(100_000);
+    for (let count = 0; count < 30; count += 1) turns.say(two, [text("executed", "3", large)]);
+    end(one);
+    turns.say(two, [text("execution_start")]);
+    expect(heard).toEqual(["one execution_start", "one ended", "two execution_start"]);
+  });
+
+  test("hears the ends of a burst together, in their order", () => {
+    const { turns, due, end } = listening();
+    const live = promptOf("long");
+    turns.say(live, [text("execution_start")]);
+    const short = ["a", "b", "c"].map(promptOf);
+    for (const [index, each] of short.entries()) expect(turns.mayEnd(each, 3 - index)).toBe(false);
+    end(live);
+    expect(due).toEqual(["c", "b", "a"]);
+    expect(short.map((each) => turns.mayEnd(each, 4))).toEqual([true, true, true]);
+  });
+});

@@ -1,0 +1,224 @@
+import { type LivePrompt } from "./live-prompt.ts";
+import { type Outgoing } from "./outgoing.ts";
+
+/**
+ * How long the end of a prompt waits for the prompt that its client hears of. A client that has read the end in the history waits for
+ * no message, so that one waits for as long as it takes.
+ */
+export const patienceMs = 600_000;
+/** Prompts of one client that wait for their turn; others are told when PostgreSQL is asked for untold ends again. */
+const promptsMax = 1_000;
+/** Characters that are kept for all of them, and messages for each. Of what is beyond, the end is made without them. */
+const charactersMax = 2 * 1024 * 1024;
+const messagesMax = 2_000;
+/** Ends that are read and told in one go. */
+const endsAtOnce = 50;
+
+interface Entry {
+  live: LivePrompt;
+  /** What is to be told when its turn comes. */
+  items: Outgoing[];
+  characters: number;
+  /** The last one, of which only the newest counts. */
+  progressState: Outgoing | null;
+  /** Its client was told that it runs. Some take a prompt that begins twice for one that they do not know. */
+  isBegun: boolean;
+  /** Messages of it were dropped, so that it is told anew. */
+  isIncomplete: boolean;
+  /** Since when its end waits; `null` = it runs. */
+  endedAt: number | null;
+  /** Its client has seen the end in the history. */
+  isRead: boolean;
+}
+
+export interface TurnsOptions {
+  send: (live: LivePrompt, items: readonly Outgoing[]) => void;
+  /** It is the turn of this job's end. */
+  onEndDue: (jobId: string) => void;
+}
+
+/**
+ * What one client hears, one prompt at a time: a server runs one prompt at a time, and so clients take what they hear for that of the
+ * prompt that was begun last (docs/decisions/0026-comfyui-door.md). Messages of other prompts wait, without progress and previews.
+ */
+export class Turns {
+  readonly #options: TurnsOptions;
+  readonly #entries = new Map<string, Entry>();
+  /** The running prompt of which the client hears. */
+  #current: Entry | null = null;
+  /** Those whose ends are being told, or are read for that. */
+  readonly #ending = new Set<Entry>();
+  #characters = 0;
+
+  constructor(options: TurnsOptions) {
+    this.#options = options;
+  }
+
+  /** The client was told that this prompt runs. */
+  begin(live: LivePrompt): void {
+    this.#current ??= this.#entryOf(live);
+    if (this.#current?.live === live) this.#current.isBegun = true;
+  }
+
+  /** Sends what is said of a prompt, or keeps it until its turn comes. */
+  say(live: LivePrompt, items: readonly Outgoing[]): void {
+    if (items.length === 0) return;
+    const entry = this.#entryOf(live);
+    if (entry !== null && this.#isFree) this.#current = entry;
+    if (entry === null) live.forget();
+    else if (this.#current === entry && !this.#ending.has(entry)) this.#send(entry, items);
+    else for (const item of items) this.#keep(entry, item);
+  }
+
+  /** The prompt has ended. @returns whether the end may be told now; if not, `onEndDue` tells when */
+  mayEnd(live: LivePrompt, now: number): boolean {
+    const entry = this.#entryOf(live);
+    if (entry === null) return false;
+    if (this.#ending.has(entry)) return true;
+    entry.endedAt ??= now;
+    const isTurn = this.#current === null || this.#current === entry || this.#ending.has(this.#current);
+    if (!isTurn || this.#ending.size >= endsAtOnce) return false;
+    this.#ending.add(entry);
+    return true;
+  }
+
+  /** The end of a prompt, with what is to be told before it. */
+  withKept({ prompt }: LivePrompt, end: readonly Outgoing[]): Outgoing[] {
+    const entry = this.#entries.get(prompt.jobId);
+    return entry === undefined ? [...end] : onceBegun(entry, [...this.#release(entry), ...end]);
+  }
+
+  /** The end was told, or is told to nobody: the next one has its turn. */
+  finish({ prompt }: LivePrompt): void {
+    const entry = this.#entries.get(prompt.jobId);
+    if (entry === undefined) return;
+    this.#release(entry);
+    this.#entries.delete(prompt.jobId);
+    this.#ending.delete(entry);
+    if (this.#current === entry) this.#current = null;
+    if (this.#isFree) this.#passOn();
+  }
+
+  isWaiting(jobId: string): boolean {
+    return this.#entries.get(jobId)?.endedAt !== null && this.#entries.has(jobId);
+  }
+
+  noteRead(jobId: string): void {
+    const entry = this.#entries.get(jobId);
+    if (entry !== undefined) entry.isRead = true;
+  }
+
+  /** When an end has waited for long enough; `null` = none waits for a prompt that runs. */
+  get impatientAt(): number | null {
+    if (this.#current === null || this.#ending.size > 0) return null;
+    const since = [...this.#entries.values()].flatMap(({ endedAt, isRead }) =>
+      isRead ? [] : (endedAt ?? []),
+    );
+    return since.length === 0 ? null : Math.min(...since) + patienceMs;
+  }
+
+  /**
+   * Lets ends that have waited for too long come first. The prompt of which the client heard is begun anew afterwards, as if its
+   * server had failed meanwhile.
+   */
+  interrupt(): void {
+    const entry = this.#current;
+    if (entry === null || this.#ending.size > 0) return;
+    const { jobId } = entry.live.prompt;
+    this.#current = null;
+    this.#entries.delete(jobId);
+    this.#entries.set(jobId, entry);
+    Object.assign(entry, { isIncomplete: true, isBegun: false });
+    this.#passOn();
+  }
+
+  /** The client is gone: it has not heard of what waits. */
+  drop(): void {
+    for (const entry of this.#entries.values()) if (entry !== this.#current) entry.live.forget();
+    this.#entries.clear();
+    this.#ending.clear();
+    this.#current = null;
+  }
+
+  get #isFree(): boolean {
+    return this.#current === null && this.#ending.size === 0;
+  }
+
+  /** Ends first, in their order; then the prompt that began first. */
+  #passOn(): void {
+    const ended = [...this.#entries.values()]
+      .flatMap((entry) => (entry.endedAt === null ? [] : { entry, endedAt: entry.endedAt }))
+      .toSorted((one, other) => one.endedAt - other.endedAt)
+      .slice(0, endsAtOnce);
+    for (const { entry } of ended) {
+      this.#ending.add(entry);
+      this.#options.onEndDue(entry.live.prompt.jobId);
+    }
+    if (ended.length > 0) return;
+    const [next] = this.#entries.values();
+    if (next === undefined) return;
+    this.#current = next;
+    const anew = next.isIncomplete ? next.live.beginAnew() : [];
+    this.#send(next, [...anew, ...this.#release(next)]);
+  }
+
+  #send(entry: Entry, items: readonly Outgoing[]): void {
+    this.#options.send(entry.live, onceBegun(entry, items));
+  }
+
+  #entryOf(live: LivePrompt): Entry | null {
+    const { jobId } = live.prompt;
+    const known = this.#entries.get(jobId);
+    if (known !== undefined) return Object.assign(known, { live });
+    if (this.#entries.size >= promptsMax) return null;
+    const entry: Entry = {
+      ...{ live, items: [], characters: 0, progressState: null },
+      ...{ isBegun: false, isIncomplete: false },
+      ...{ endedAt: null, isRead: false },
+    };
+    this.#entries.set(jobId, entry);
+    return entry;
+  }
+
+  #keep(entry: Entry, item: Outgoing): void {
+    if (item.kind === "frame" || (item.kind === "text" && item.type === "progress") || entry.isIncomplete)
+      return;
+    if (item.kind === "text" && item.type === "progress_state") {
+      this.#count(entry, item.json.length - lengthOf(entry.progressState));
+      entry.progressState = item;
+    } else {
+      this.#count(entry, lengthOf(item));
+      entry.items.push(item);
+    }
+    if (entry.items.length <= messagesMax && this.#characters <= charactersMax) return;
+    this.#release(entry);
+    entry.live.forget();
+    entry.isIncomplete = true;
+  }
+
+  #release(entry: Entry): Outgoing[] {
+    const { items, progressState } = entry;
+    this.#count(entry, -entry.characters);
+    Object.assign(entry, { items: [], progressState: null, isIncomplete: false });
+    return progressState === null ? items : [...items, progressState];
+  }
+
+  #count(entry: Entry, characters: number): void {
+    entry.characters += characters;
+    this.#characters += characters;
+  }
+}
+
+/** Without the begin, if the client was told of it: after a failure another attempt goes on. */
+function onceBegun(entry: Entry, items: readonly Outgoing[]): Outgoing[] {
+  return items.filter((item) => {
+    if (item.kind !== "text" || item.type !== "execution_start") return true;
+    const isFirst = !entry.isBegun;
+    entry.isBegun = true;
+    return isFirst;
+  });
+}
+
+function lengthOf(item: Outgoing | null): number {
+  return item?.kind === "text" ? item.json.length : 0;
+}
