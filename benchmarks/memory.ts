@@ -21,14 +21,17 @@ const firstShare = 0.1;
 const batchSize = 1_000;
 const quietMs = 20_000;
 const samples = 10;
+const lookEveryMs = 200;
 
 interface Held {
   apiMb: number;
   workerMb: number;
+  apiHeapMb: number;
+  workerHeapMb: number;
 }
 
 /** In MB; the median of some seconds, since a process holds more for a moment before its garbage is collected. */
-async function measureHeld({ api, worker }: NullFarm): Promise<Held> {
+async function measureResident({ api, worker }: NullFarm): Promise<Pick<Held, "apiMb" | "workerMb">> {
   await sleep(quietMs);
   const held: { api: number[]; worker: number[] } = { api: [], worker: [] };
   for (let sample = 0; sample < samples; sample += 1) {
@@ -37,6 +40,37 @@ async function measureHeld({ api, worker }: NullFarm): Promise<Held> {
     await sleep(1_000);
   }
   return { apiMb: median(held.api), workerMb: median(held.worker) };
+}
+
+/** While the jobs run: right after a collection little but what is alive is in use. In MB. */
+async function leastHeapsWhile(
+  farm: NullFarm,
+  run: () => Promise<void>,
+): Promise<Pick<Held, "apiHeapMb" | "workerHeapMb">> {
+  const least = { apiHeapMb: Infinity, workerHeapMb: Infinity };
+  const statusUrl = new URL(String(farm.worker.details["health"])).origin;
+  const done = new AbortController();
+  const look = async (): Promise<void> => {
+    while (!done.signal.aborted) {
+      least.apiHeapMb = Math.min(least.apiHeapMb, await heapInUseMb(farm.apiUrl));
+      least.workerHeapMb = Math.min(least.workerHeapMb, await heapInUseMb(statusUrl));
+      await sleep(lookEveryMs);
+    }
+  };
+  await Promise.all([
+    run().finally(() => {
+      done.abort();
+    }),
+    look(),
+  ]);
+  return least;
+}
+
+async function heapInUseMb(url: string): Promise<number> {
+  const response = await fetch(`${url}/metrics`);
+  const bytes = /^nodejs_heap_size_used_bytes\S* (\S+)$/m.exec(await response.text())?.[1];
+  if (bytes === undefined) throw new Error(`${url}/metrics does not say how much of the heap is in use.`);
+  return Number(bytes) / 1_024 ** 2;
 }
 
 /** Runs batches until so many jobs are completed in all. */
@@ -57,19 +91,29 @@ export async function run({ jobs, servers }: z.infer<typeof optionsSchema>): Pro
   try {
     const api = new ApiClient(farm.apiUrl);
     const first = Math.ceil(jobs * firstShare);
-    await runUntil(api, 0, first);
-    const early = await measureHeld(farm);
-    console.log(
-      `after ${first} jobs: API ${early.apiMb.toFixed(0)} MB, worker ${early.workerMb.toFixed(0)} MB`,
-    );
-    await runUntil(api, first, jobs);
-    const late = await measureHeld(farm);
-    const row = (part: string, earlyMb: number, lateMb: number): Row => ({
-      ...{ bench: "soak: memory", figure: `${part}: RSS after ${jobs} jobs ÷ after ${first}` },
-      ...{ value: lateMb / earlyMb, unit: "×", reach: { atMost: 1.1 } },
-      note: `${earlyMb.toFixed(0)} MB, then ${lateMb.toFixed(0)} MB`,
+    const measureAfter = async (from: number, to: number): Promise<Held> => {
+      // Looked at in the last jobs alone, as many each time.
+      const last = Math.max(from, to - Math.ceil(first / 2));
+      await runUntil(api, from, last);
+      const heaps = await leastHeapsWhile(farm, () => runUntil(api, last, to));
+      const held = { ...heaps, ...(await measureResident(farm)) };
+      const said = Object.entries(held).map(([part, mb]) => `${part} ${mb.toFixed(0)}`);
+      console.log(`after ${to} jobs: ${said.join(", ")}`);
+      return held;
+    };
+    const early = await measureAfter(0, first);
+    const late = await measureAfter(first, jobs);
+    const row = (figure: string, of: keyof Held, reach?: Row["reach"]): Row => ({
+      ...{ bench: "soak: memory", figure: `${figure} after ${jobs} jobs ÷ after ${first}`, unit: "×" },
+      ...{ value: late[of] / early[of], ...(reach && { reach }) },
+      note: `${early[of].toFixed(0)} MB, then ${late[of].toFixed(0)} MB`,
     });
-    return [row("API", early.apiMb, late.apiMb), row("worker", early.workerMb, late.workerMb)];
+    return [
+      row("API: RSS", "apiMb", { atMost: 1.1 }),
+      row("worker: RSS", "workerMb", { atMost: 1.1 }),
+      row("API: least heap in use", "apiHeapMb"),
+      row("worker: least heap in use", "workerHeapMb"),
+    ];
   } finally {
     await farm.stop();
   }
