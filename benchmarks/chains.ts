@@ -12,6 +12,7 @@ import { migrate } from "@genga/database";
 import { startEmbeddedServices } from "@genga/embedded";
 import { ApiClient, startStack, type Stack } from "@genga/testing";
 import sharp from "sharp";
+import { endChildrenOnSignals } from "./support/end-children.ts";
 import { makeScratchFolder } from "./support/scratch-folder.ts";
 
 const { values } = parseArgs({
@@ -188,4 +189,5 @@ async function main(): Promise<void> {
   }
 }
 
+endChildrenOnSignals();
 await main();

@@ -13,6 +13,7 @@ import { migrate } from "@genga/database";
 import { startEmbeddedServices } from "@genga/embedded";
 import { ApiClient, sleepWorkflow, startStack, type Stack } from "@genga/testing";
 import pg from "pg";
+import { endChildrenOnSignals } from "./support/end-children.ts";
 import { makeScratchFolder } from "./support/scratch-folder.ts";
 
 const { values } = parseArgs({
@@ -141,4 +142,5 @@ async function main(): Promise<void> {
   }
 }
 
+endChildrenOnSignals();
 await main();

@@ -13,6 +13,7 @@ import { startEmbeddedServices } from "@genga/embedded";
 import { ApiClient, sleepWorkflow, startStack, type Stack } from "@genga/testing";
 import { Redis } from "ioredis";
 import pg from "pg";
+import { endChildrenOnSignals } from "./support/end-children.ts";
 import { makeScratchFolder } from "./support/scratch-folder.ts";
 
 const { values } = parseArgs({
@@ -160,4 +161,5 @@ async function main(): Promise<void> {
   }
 }
 
+endChildrenOnSignals();
 await main();

@@ -1,5 +1,6 @@
 import { parseArgs } from "node:util";
 import { z } from "zod";
+import { endChildrenOnSignals } from "./end-children.ts";
 import { type Row } from "./row.ts";
 import { tableOf } from "./table.ts";
 
@@ -15,6 +16,7 @@ export async function runBenchmark<Shape extends z.ZodRawShape>(
   schema: z.ZodObject<Shape>,
   run: (options: z.output<z.ZodObject<Shape>>) => Promise<Row[]>,
 ): Promise<void> {
+  endChildrenOnSignals();
   const rows = await run(schema.parse(readArguments(Object.keys(schema.shape))));
   console.log(`\n${tableOf(rows)}`);
   process.send?.({ type: "rows", rows });
