@@ -4,18 +4,27 @@ import { type Documents, type RouteFacts } from "../routing/route.ts";
 import { documentationPage, landingPage } from "./documentation-pages.ts";
 import { describeApi } from "./openapi.ts";
 
-/** Builds the documents about the routes once for each process. */
+/**
+ * The documents about the routes. Each is made when it is first asked for, and kept: the OpenAPI document takes a fifth of a
+ * second of processor time, which a start would cost without need.
+ */
 export function makeDocuments(
   routes: readonly RouteFacts[],
   { publicUrl }: { publicUrl: string | undefined },
 ): Documents {
-  const openApi = (needsKey: boolean): string => JSON.stringify(describeApi(routes, { needsKey, publicUrl }));
+  const openApi = (needsKey: boolean): (() => string) =>
+    once(() => JSON.stringify(describeApi(routes, { needsKey, publicUrl })));
   return {
     openApi: { withKeys: openApi(true), keyless: openApi(false) },
     landingPage: landingPage(publicUrl),
     documentationPage: documentationPage(),
-    documentationScript: rendererScript(),
+    documentationScript: once(rendererScript),
   };
+}
+
+function once(make: () => string): () => string {
+  let made: string | undefined;
+  return () => (made ??= make());
 }
 
 /**

@@ -41,7 +41,7 @@ export const getDocumentationScript = route({
   },
   handler: (_asked, { documents }: Parts) => ({
     headers: { "cache-control": "public, max-age=3600" },
-    text: { mediaType: "text/javascript", content: documents.documentationScript },
+    text: { mediaType: "text/javascript", content: documents.documentationScript() },
   }),
 });
 
@@ -55,6 +55,9 @@ export const getDescription = route({
   },
   // The document depends on whether keys are needed, which changes when the first key is created.
   handler: (_asked, { access, documents: { openApi } }: Parts & Pick<RouteDependencies, "access">) => ({
-    text: { mediaType: "application/json", content: access.needsKey ? openApi.withKeys : openApi.keyless },
+    text: {
+      mediaType: "application/json",
+      content: access.needsKey ? openApi.withKeys() : openApi.keyless(),
+    },
   }),
 });

@@ -66,11 +66,11 @@ export interface RouteDependencies extends ApiDependencies {
 /** Documents that are made of the table of routes. */
 export interface Documents {
   /** The OpenAPI document: one version for when keys are needed, one for when they are not. */
-  openApi: { withKeys: string; keyless: string };
+  openApi: { withKeys: () => string; keyless: () => string };
   landingPage: string;
   documentationPage: string;
   /** The script that renders the documentation page. */
-  documentationScript: string;
+  documentationScript: () => string;
 }
 
 /** The argument of a handler: the parts of the request that its route reads, and the principal. */

@@ -66,8 +66,8 @@ async function runJest(
       ...["--experimental-vm-modules", "--disable-warning=ExperimentalWarning"],
       "node_modules/jest/bin/jest.js",
       ...["--json", `--outputFile=${resultPath}`],
-      // The longest tests wait for leases and processes, and leave a third of two cores idle, so at least three run at once.
-      ...(isParallelismChosen ? [] : [`--maxWorkers=${Math.max(3, availableParallelism() - 1)}`]),
+      // The longest tests wait for leases and processes for more than half of their time, so at least four run at once.
+      ...(isParallelismChosen ? [] : [`--maxWorkers=${Math.max(4, availableParallelism() - 1)}`]),
       ...jestArgs,
     ],
     {
