@@ -6,7 +6,7 @@
  * comes back after two seconds. The peers are installed below node_modules/.cache on the first run. Salad's comfyui-api
  * is in no registry: one that runs in front of the same real server takes part when COMFYUI_API_URL is its address.
  *
- * npm run bench:peers [-- --jobs 100 --sleep-ms 50 --rounds 3 --fault-jobs 30 --deadline-ms 60000]
+ * npm run bench:peers [-- --jobs 100 --sleep-ms 50 --rounds 3 --fault-jobs 30 --deadline-ms 60000 --only real]
  */
 import { rm } from "node:fs/promises";
 import { type Workflow } from "@genga/comfyui";
@@ -29,6 +29,7 @@ const optionsSchema = z.object({
   rounds: count.default(3),
   faultJobs: count.default(30),
   deadlineMs: count.default(60_000),
+  only: z.enum(["simulator", "real"]).optional(),
 });
 type Options = z.infer<typeof optionsSchema>;
 
@@ -120,17 +121,19 @@ export async function run(options: Options): Promise<Row[]> {
     await migrate({ databaseUrl: services.databaseUrl });
     const peers = await openPeers(folder);
     if (peers.length === 0) throw new Error("No peer can be installed on this machine.");
-    const simulated = await withGenga(services.databaseUrl, "simulator", async (ours, simulator) => {
-      if (simulator === undefined) throw new Error("No simulator was started.");
-      const all = [ours, ...peers];
-      return [
-        ...(await compareSpeed("simulator", simulator.url, all, options)),
-        ...(await compareFaults(simulator, all, options)),
-      ];
-    });
+    const rows: Row[] = [];
+    if (options.only !== "real") {
+      await withGenga(services.databaseUrl, "simulator", async (ours, simulator) => {
+        if (simulator === undefined) throw new Error("No simulator was started.");
+        const all = [ours, ...peers];
+        rows.push(...(await compareSpeed("simulator", simulator.url, all, options)));
+        rows.push(...(await compareFaults(simulator, all, options)));
+      });
+    }
+    if (options.only === "simulator") return rows;
     if (comfyUrl === "") {
       console.log("no rows of a real server: set COMFYUI_URL");
-      return simulated;
+      return rows;
     }
     const real = await withGenga(services.databaseUrl, { comfyUrl }, (ours) =>
       compareSpeed("real server", comfyUrl, [ours, ...peers, ...wrapperOf(process.env["COMFYUI_API_URL"])], {
@@ -138,7 +141,7 @@ export async function run(options: Options): Promise<Row[]> {
         sleepMs: null,
       }),
     );
-    return [...simulated, ...real];
+    return [...rows, ...real];
   } finally {
     await services.stop();
     await rm(folder, { recursive: true, force: true });
