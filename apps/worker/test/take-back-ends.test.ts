@@ -4,11 +4,11 @@ import { noTakeBacks, TakeBack } from "../src/job/take-back.ts";
 import { aRun } from "./support/a-run.ts";
 
 /** A take-back from a server that has removed the prompt. */
-function takeBackOf(begin: () => Promise<string | null>, isEnding: () => boolean) {
+function takeBackOf(begin: () => Promise<string | null>, isEnding: () => boolean, isDraining = false) {
   const run = aRun({ wasAdopted: false, isLeased: true });
   const counts = { ...noTakeBacks };
   const server = {
-    url: "http://127.0.0.1:8188",
+    ...{ url: "http://127.0.0.1:8188", isDraining },
     noteDoubt: () => undefined,
     connector: {
       counters: {
@@ -24,12 +24,12 @@ function takeBackOf(begin: () => Promise<string | null>, isEnding: () => boolean
     },
   };
   const options = {
-    takeBacks: { begin },
+    takeBacks: { begin, beginGivingBack: () => Promise.resolve(true) },
     takeBackCounts: counts,
     postTimeoutMs: 5_000,
     log: createLogger({ name: "test", level: "silent" }),
   };
-  return { run, counts, takeBack: new TakeBack(run, server, options, isEnding) };
+  return { run, counts, server, takeBack: new TakeBack(run, server, options, isEnding) };
 }
 
 test("a request that cannot be read leaves the run as it is", async () => {
@@ -49,7 +49,7 @@ test("a prompt that a cancellation ended meanwhile does not count as taken back"
   run.onTakeBackAsked?.();
   await new Promise(setImmediate);
   isCancelled = true;
-  expect(takeBack.serverFor({ state: "absent" })).toBeNull();
+  expect(takeBack.explains({ state: "absent" })).toBeNull();
   expect(counts).toEqual(noTakeBacks);
   await takeBack.close();
 });
@@ -61,7 +61,37 @@ test("a prompt that nothing else ended counts as taken back", async () => {
   );
   run.onTakeBackAsked?.();
   await new Promise(setImmediate);
-  expect(takeBack.serverFor({ state: "absent" })).toBe("empty");
+  expect(takeBack.explains({ state: "absent" })).toEqual({ takenBackFor: "empty" });
   expect(counts).toEqual({ ...noTakeBacks, taken: 1 });
+  await takeBack.close();
+});
+
+test("a prompt that comes to a server which gets no new work is given back for any server", async () => {
+  const { counts, takeBack } = takeBackOf(
+    () => Promise.resolve(null),
+    () => false,
+    true,
+  );
+  await new Promise(setImmediate);
+  expect(takeBack.explains({ state: "absent" })).toEqual({});
+  expect(counts).toEqual({ ...noTakeBacks, given: 1 });
+  await takeBack.close();
+});
+
+test("a prompt that waits is given back also if its server was held while another server's request came to nothing", async () => {
+  let answer: (serverId: null) => void = () => undefined;
+  const asked = new Promise<null>((resolve) => (answer = resolve));
+  const { run, counts, server, takeBack } = takeBackOf(
+    () => asked,
+    () => false,
+    false,
+  );
+  run.onTakeBackAsked?.();
+  server.isDraining = true;
+  run.onServerHeld?.();
+  answer(null);
+  await new Promise(setImmediate);
+  expect(takeBack.explains({ state: "absent" })).toEqual({});
+  expect(counts).toEqual({ ...noTakeBacks, refused: 1, given: 1 });
   await takeBack.close();
 });

@@ -9,7 +9,7 @@ describe.each([
 ])("two servers %s", (_, workers) => {
   let farm: TwoServers;
   beforeAll(async () => {
-    farm = await startTwoServers({ workers });
+    farm = await startTwoServers({ workers, env: { SERVER_SLOTS: "4" } });
   }, 90_000);
   afterAll(async () => {
     await farm.stop();
@@ -37,6 +37,31 @@ describe.each([
     ]);
     await api.cancel(long);
     await api.untilEnded(long);
+  }, 90_000);
+
+  test("a server that is drained ends what it runs; what waits behind that is given back at once", async () => {
+    const { api } = farm;
+    await farm.drainEmpty();
+    const long = await farm.putOnBusy(sleepJob(60), "executing");
+    const waiting: string[] = [];
+    for (let count = 0; count < 3; count += 1) waiting.push(await farm.putOnBusy(sleepJob(0.2)));
+    await api.request("POST", `servers/${farm.busy.id}/drain`);
+    for (const id of waiting) {
+      expect(await api.until(id, ({ status }) => status === "queued")).toMatchObject({ failure: null });
+      expect(await farm.attempts(id)).toMatchObject([
+        { serverId: farm.busy.id, outcome: "requeued", code: "given-back" },
+      ]);
+    }
+    await farm.resumeEmpty();
+    for (const id of waiting) {
+      expect(await api.untilEnded(id)).toMatchObject({ status: "completed", attempt: 2 });
+      expect(await farm.executionsOf(id)).toBe(1);
+      expect(await farm.jobRow(id)).toMatchObject({ attempts_charged: 0, crash_count: 0 });
+    }
+    expect(await api.job(long)).toMatchObject({ status: "processing", attempt: 1 });
+    await api.cancel(long);
+    await api.untilEnded(long);
+    await api.request("POST", `servers/${farm.busy.id}/resume`);
   }, 90_000);
 });
 

@@ -314,7 +314,13 @@ export { AttemptRecorder, eventSignal } from "./running/attempt-recorder.ts";
 export { publishFailures, type StatusUpdate } from "./running/attempt-recorder.ts";
 export { outputMember } from "./requests/output-references.ts";
 export { TicketAnnouncer } from "./requests/ticket-announcer.ts";
-export { takenBackCode, type PromptGraph, type TakeBacks, type WaitingPrompt } from "./ports/take-backs.ts";
+export {
+  givenBackCode,
+  takenBackCode,
+  type PromptGraph,
+  type TakeBacks,
+  type WaitingPrompt,
+} from "./ports/take-backs.ts";
 export { takeBacksFor, type EmptyServer } from "./scheduling/take-back.ts";
 export { usualWebhookEvents, webhookEventTypes, webhookTestType } from "./job/webhook.ts";
 export { webhookDeliveryStatuses, webhookSecretIdentity } from "./job/webhook.ts";

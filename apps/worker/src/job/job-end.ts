@@ -2,6 +2,7 @@ import { ComfyUIError, type SettledLookup } from "@genga/comfyui";
 import {
   type AttemptEnd,
   endAfterFailure,
+  givenBackCode,
   type Job,
   type JobAttempt,
   type JobFailure,
@@ -28,7 +29,10 @@ export interface PromptEnd {
   lookup: SettledLookup | { state: "stuck" } | { state: "never-there" };
   /** `null`: this worker did not ask the server to end the prompt. */
   endedBy: EndedBy | null;
-  /** The server for which the prompt was taken back; only with `endedBy: "take-back"`. */
+  /**
+   * The server for which the prompt was taken back; only with `endedBy: "take-back"`, which without it means that the prompt
+   * was given back, because its server gets no new work.
+   */
   takenBackFor?: string;
   /** The server's messages about nodes that failed, if the prompt went on without them. */
   warnings: string[];
@@ -88,7 +92,8 @@ export function endOf(
       if (endedBy === "cancel") return { kind: "cancelled" };
       if (endedBy === "expiry") return { kind: "timeout", failure: expiryFailure };
       if (endedBy === "deadline") return { kind: "timeout", failure: deadlineFailure(job.timeoutMs) };
-      if (takenBackFor !== undefined) return endAfterTakeBack(takenBackFor);
+      if (endedBy === "take-back")
+        return takenBackFor === undefined ? givenBack : endAfterTakeBack(takenBackFor);
       // Perhaps a worker ended the prompt, and died before it could record that.
       if (endedBy === null && wasInterruptedAtDeadline(lookup, job))
         return { kind: "timeout", failure: deadlineFailure(job.timeoutMs) };
@@ -122,6 +127,18 @@ function endAfterTakeBack(takenBackFor: string): AttemptEnd {
     takenBackFor,
   };
 }
+
+/** It is queued again, uncharged, for whichever server is free first. */
+const givenBack: AttemptEnd = {
+  kind: "requeue",
+  failure: {
+    class: "server",
+    code: givenBackCode,
+    message:
+      "Its prompt was waiting on a server that gets no new work, and was given back for other servers.",
+  },
+  ...{ delayMs: 0, charged: false, avoidServer: false },
+};
 
 /**
  * Whether a prompt had executed for the job's whole time when it was interrupted, so that the job times out, whoever

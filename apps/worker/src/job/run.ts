@@ -65,6 +65,8 @@ export class Run {
   relay: DoorRelay | undefined;
   /** Called when another server could begin the job at once; set while the prompt is watched (`take-back.ts`). */
   onTakeBackAsked: (() => void) | null = null;
+  /** Called when the server gets no new work from now on; set while the prompt is watched. */
+  onServerHeld: (() => void) | null = null;
   /**
    * The server has the prompt, as far as this worker knows. Stays false for an adopted prompt, whose place in the queue
    * is unknown.
@@ -255,6 +257,10 @@ export class Run {
 
   stop(why: RunStop): void {
     this.#stopping.abort(new RunStopped(why));
+  }
+
+  noteServerHeld(): void {
+    this.onServerHeld?.();
   }
 
   /** Asks the run to end its prompt. May be called more than once. */

@@ -8,6 +8,8 @@ import { type Run } from "./run.ts";
 export interface TakeBackCounts {
   /** The prompt was removed, and its job was queued for the other server. */
   taken: number;
+  /** The prompt was removed since its server gets no new work, and its job was queued for any server. */
+  given: number;
   /** The prompt had begun, or had ended. */
   stayed: number;
   /** The server did not say where the prompt stands. */
@@ -16,10 +18,16 @@ export interface TakeBackCounts {
   refused: number;
 }
 
-export const noTakeBacks: Readonly<TakeBackCounts> = { taken: 0, stayed: 0, unanswered: 0, refused: 0 };
+export const noTakeBacks: Readonly<TakeBackCounts> = {
+  taken: 0,
+  given: 0,
+  stayed: 0,
+  unanswered: 0,
+  refused: 0,
+};
 
 export interface TakeBackOptions {
-  takeBacks: Pick<TakeBacks, "begin">;
+  takeBacks: Pick<TakeBacks, "begin" | "beginGivingBack">;
   takeBackCounts: TakeBackCounts;
   /** A call that changes the server's queue may take no longer, and is only begun with this much of the lease left. */
   postTimeoutMs: number;
@@ -27,15 +35,21 @@ export interface TakeBackOptions {
 }
 
 /** What a take-back needs of the prompt's server. */
-export interface TakeBackServer extends Pick<JobServer, "url" | "noteDoubt"> {
+export interface TakeBackServer extends Pick<JobServer, "isDraining" | "noteDoubt" | "url"> {
   readonly connector: Pick<ComfyUIConnector, "counters" | "isHearing" | "withdrawPrompt">;
+}
+
+/** A prompt that was taken back: for this server alone, or, if none is named, for any. */
+export interface TakenBackPrompt {
+  takenBackFor?: string;
 }
 
 /** The most for each of the calls to the server. */
 const callTimeoutMaxMs = 2_000;
 
 /**
- * Takes a run's waiting prompt back from its server, once, when it is asked for a server that stands empty. It does not end
+ * Takes a run's waiting prompt back from its server, once, when it is asked for a server that stands empty, or when its own
+ * server gets no new work, as while it is drained. It does not end
  * the run: the watch of the prompt does, and asks here whether the take-back explains what it found.
  */
 export class TakeBack {
@@ -48,8 +62,10 @@ export class TakeBack {
   readonly #closing = new AbortController();
   #working: Promise<void> | null = null;
   /** Set before the delete goes out; `null` again once the prompt was seen running. */
-  #sent: { forServerId: string; disconnects: number } | null = null;
+  #sent: { prompt: TakenBackPrompt; disconnects: number } | null = null;
   #wasSent = false;
+  /** The server was held while another server's request was under way. */
+  #isGivingBackNext = false;
 
   constructor(run: Run, server: TakeBackServer, options: TakeBackOptions, isEnding: () => boolean) {
     this.#run = run;
@@ -58,20 +74,33 @@ export class TakeBack {
     this.#isEnding = isEnding;
     this.#callTimeoutMs = Math.min(callTimeoutMaxMs, options.postTimeoutMs);
     run.onTakeBackAsked = () => {
-      if (this.#wasSent || this.#closing.signal.aborted) return;
-      this.#working ??= this.#work().finally(() => {
-        this.#working = null;
-      });
+      this.#start(() => this.#beginAsked());
     };
+    run.onServerHeld = () => {
+      if (!this.#mayBegin) return;
+      if (this.#working === null) this.#start(() => this.#beginGivingBack());
+      else this.#isGivingBackNext = true;
+    };
+    if (server.isDraining) run.onServerHeld();
+  }
+
+  #start(begin: () => Promise<TakenBackPrompt | null>): void {
+    if (this.#wasSent || this.#closing.signal.aborted) return;
+    this.#working ??= this.#work(begin).finally(() => {
+      this.#working = null;
+      const isNext = this.#isGivingBackNext;
+      this.#isGivingBackNext = false;
+      if (isNext) this.#start(() => this.#beginGivingBack());
+    });
   }
 
   /**
    * The run's watch has ended.
-   * @returns the server for which the prompt was taken back, if that explains that its server does not know it. `null` = it
-   *   does not: A prompt that may have begun, that a restart of the server may have removed, or that was ended for another
+   * @returns for whom the prompt was taken back, if that explains that its server does not know it. `null` = it does not:
+   *   A prompt that may have begun, that a restart of the server may have removed, or that was ended for another
    *   reason, was not taken back.
    */
-  serverFor(lookup: SettledLookup): string | null {
+  explains(lookup: SettledLookup): TakenBackPrompt | null {
     const { connector } = this.#server;
     const isExplained =
       lookup.state === "absent" &&
@@ -80,29 +109,35 @@ export class TakeBack {
       connector.counters.disconnects === this.#sent?.disconnects &&
       connector.isHearing(this.#run.leased.clientId);
     if (!isExplained || this.#sent === null) return null;
-    const { forServerId } = this.#sent;
-    this.#options.takeBackCounts.taken += 1;
-    this.#options.log.info({ forServerId }, "a waiting prompt was taken back for an empty server");
-    return forServerId;
+    const { takeBackCounts: counts, log } = this.#options;
+    const { takenBackFor: forServerId } = this.#sent.prompt;
+    if (forServerId === undefined) {
+      counts.given += 1;
+      log.info("a waiting prompt was given back, because its server gets no new work");
+    } else {
+      counts.taken += 1;
+      log.info({ forServerId }, "a waiting prompt was taken back for an empty server");
+    }
+    return this.#sent.prompt;
   }
 
   /** Ends what is under way. */
   async close(): Promise<void> {
-    this.#run.onTakeBackAsked = null;
+    this.#run.onTakeBackAsked = this.#run.onServerHeld = null;
     this.#closing.abort();
     await this.#working;
   }
 
-  async #work(): Promise<void> {
+  async #work(begin: () => Promise<TakenBackPrompt | null>): Promise<void> {
     const { log, takeBackCounts: counts } = this.#options;
-    const forServerId = await this.#begin();
-    if (forServerId === null || !this.#mayBegin) {
+    const prompt = await this.#begin(begin);
+    if (prompt === null || !this.#mayBegin) {
       counts.refused += 1;
       return;
     }
     const { connector } = this.#server;
     this.#wasSent = true;
-    this.#sent = { forServerId, disconnects: connector.counters.disconnects };
+    this.#sent = { prompt, disconnects: connector.counters.disconnects };
     const signal = AbortSignal.any([this.#run.stopSignal, this.#closing.signal]);
     try {
       const { promptId } = this.#run;
@@ -120,10 +155,21 @@ export class TakeBack {
     }
   }
 
-  async #begin(): Promise<string | null> {
+  async #beginAsked(): Promise<TakenBackPrompt | null> {
+    const takenBackFor = await this.#options.takeBacks.begin(this.#run.leased);
+    return takenBackFor === null ? null : { takenBackFor };
+  }
+
+  async #beginGivingBack(): Promise<TakenBackPrompt | null> {
+    const mayBegin =
+      this.#server.isDraining && (await this.#options.takeBacks.beginGivingBack(this.#run.leased));
+    return mayBegin ? {} : null;
+  }
+
+  async #begin(begin: () => Promise<TakenBackPrompt | null>): Promise<TakenBackPrompt | null> {
     if (!this.#mayBegin) return null;
     try {
-      return await this.#options.takeBacks.begin(this.#run.leased);
+      return await begin();
     } catch (error) {
       // Nothing was sent, so the prompt stays; and a request of another server must not harm the run.
       if (!(error instanceof StoreUnavailableError)) {

@@ -7,7 +7,7 @@ import { type JobServer } from "./job-server.ts";
 import { type ProgressWriter } from "./progress-writer.ts";
 import { type Previews } from "../previews/previews.ts";
 import { type Run, RunStopped } from "./run.ts";
-import { TakeBack, type TakeBackOptions } from "./take-back.ts";
+import { TakeBack, type TakeBackOptions, type TakenBackPrompt } from "./take-back.ts";
 import { RunTiming } from "../lanes/run-timing.ts";
 import { confirmUnreadable } from "./unreadable-result.ts";
 
@@ -30,7 +30,8 @@ export interface WatchPromptOptions extends TakeBackOptions {
 }
 
 /**
- * Watches a prompt to its end and passes on its progress. Takes it back while it waits, if another server stands empty.
+ * Watches a prompt to its end and passes on its progress. Takes it back while it waits, if another server stands empty
+ * or its own gets no new work.
  * Ends it on a cancel request, at its deadline (counted from the begin of execution), and when it sent no message for
  * `stallMs` while it executed. Waits until the prompt has left the server.
  *
@@ -49,10 +50,10 @@ export async function watchPrompt(
   const ending = new PromptEnding(run, server, options);
   const takeBack = new TakeBack(run, server, options, () => ending.endedBy !== null);
   const warnings = new Set<string>();
-  const result = (lookup: PromptEnd["lookup"], takenBackFor: string | null = null): PromptEnd => ({
+  const result = (lookup: PromptEnd["lookup"], taken: TakenBackPrompt | null = null): PromptEnd => ({
     lookup,
     endedBy: ending.endedBy,
-    ...(ending.endedBy === null && takenBackFor !== null && { endedBy: "take-back", takenBackFor }),
+    ...(ending.endedBy === null && taken !== null && { endedBy: "take-back", ...taken }),
     warnings: [...warnings].slice(0, warningsMax),
   });
   if (!run.wasAdopted) ending.applyTimeLimit();
@@ -61,7 +62,7 @@ export async function watchPrompt(
     for (;;) {
       try {
         const lookup = await followToItsEnd(run, server, ending, warnings, options);
-        return result(lookup, takeBack.serverFor(lookup));
+        return result(lookup, takeBack.explains(lookup));
       } catch (error) {
         run.stopSignal.throwIfAborted();
         if (ending.stuckSignal.aborted) {

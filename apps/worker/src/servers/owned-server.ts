@@ -56,9 +56,10 @@ export class OwnedServer implements JobServer {
   readonly connector: ComfyUIConnector;
   readonly slotUse = new SlotUse();
   readonly wear = new ServerWear();
-  /** Changed only by `hold`. */
-  readonly holds = new ServiceHolds();
-  #isDrainedByOperator: boolean;
+  /** Changed only by `hold` and `setDraining`. */
+  readonly holds = new ServiceHolds(() => {
+    for (const run of this.#runs) run.noteServerHeld();
+  });
   readonly wasLeaving: boolean;
   #labels: readonly string[];
   #slots: number;
@@ -79,7 +80,8 @@ export class OwnedServer implements JobServer {
 
   constructor(options: OwnedServerOptions) {
     this.#options = options;
-    ({ draining: this.#isDrainedByOperator, labels: this.#labels, slots: this.#slots } = options.record);
+    ({ labels: this.#labels, slots: this.#slots } = options.record);
+    this.holds.setDrained(options.record.draining);
     this.wasLeaving = options.record.state === "leaving";
     this.#model = new LoadedModel(options.record);
     this.#health = new ServerHealth({ ...healthLimits, stallMs: options.stallMs });
@@ -118,15 +120,13 @@ export class OwnedServer implements JobServer {
   }
 
   get isDraining(): boolean {
-    return this.#isDrainedByOperator || !this.holds.areNone;
+    return !this.holds.areNone;
   }
 
   /** An operator drained it, or resumed it. @returns whether that is a change */
   setDraining(isDraining: boolean): boolean {
-    const isChange = isDraining !== this.#isDrainedByOperator;
-    this.#isDrainedByOperator = isDraining;
     if (isDraining) this.slotUse.noteUnavailable();
-    return isChange;
+    return this.holds.setDrained(isDraining);
   }
 
   /** Gives it no new work, for a reason besides an operator's drain; `null` ends that. */

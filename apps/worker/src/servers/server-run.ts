@@ -21,5 +21,7 @@ export interface ServerRun {
   noteGone(run: ServerRun): void;
   /** Prompts of other clients were seen on the server. */
   noteOthers(): void;
+  /** The server gets no new work from now on: if the prompt waits, other servers may begin it sooner. */
+  noteServerHeld(): void;
   stop(why: "server-lost"): void;
 }

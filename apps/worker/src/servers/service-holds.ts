@@ -4,12 +4,27 @@ import { type ServerHealth } from "./server-health.ts";
 /** Why a server that is well gets no new work. */
 export type Hold = Extract<ServerState, "leaving" | "recycling" | "retiring">;
 
-/** What keeps one server from getting new work, besides its health and an operator's drain; each has its reason. */
+/** What keeps one server from getting new work, besides its health: an operator's drain, and holds, each with its reason. */
 export class ServiceHolds {
   readonly #reasons = new Map<Hold, string>();
+  readonly #onHeld: () => void;
+  #isDrained = false;
+
+  /** @param onHeld is called when there is one more */
+  constructor(onHeld: () => void) {
+    this.#onHeld = onHeld;
+  }
 
   get areNone(): boolean {
-    return this.#reasons.size === 0;
+    return this.#reasons.size === 0 && !this.#isDrained;
+  }
+
+  /** An operator drained it, or resumed it. @returns whether that is a change */
+  setDrained(isDrained: boolean): boolean {
+    const isChange = isDrained !== this.#isDrained;
+    this.#isDrained = isDrained;
+    if (isDrained && isChange) this.#onHeld();
+    return isChange;
   }
 
   has(hold: Hold): boolean {
@@ -17,8 +32,10 @@ export class ServiceHolds {
   }
 
   set(hold: Hold, reason: string | null): void {
+    const isNew = reason !== null && !this.#reasons.has(hold);
     if (reason === null) this.#reasons.delete(hold);
     else this.#reasons.set(hold, reason);
+    if (isNew) this.#onHeld();
   }
 
   /** The state to show: that of its health, unless it would take work and is held. */

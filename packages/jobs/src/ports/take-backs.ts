@@ -30,6 +30,9 @@ export interface PromptGraph {
 /** The failure code of an attempt whose prompt was taken back, and of its `requeued` event. */
 export const takenBackCode = "taken-back";
 
+/** The same of a prompt that was given back, because its server gets no new work. */
+export const givenBackCode = "given-back";
+
 /**
  * Take-backs: a prompt that waits in the queue of a busy server is removed from there, and its job begins on a server that
  * stands empty. The worker of the empty server asks; the one of the busy server removes the prompt, and queues the job for
@@ -52,6 +55,11 @@ export interface TakeBacks {
    *   could not be claimed again
    */
   begin(lease: JobLease): Promise<string | null>;
+  /**
+   * The owner of the prompt's server, which gets no new work, begins to take it back for whichever server is free, at most once
+   * while it owns the attempt. `false`: the prompt stays, since it has begun, or the job could not be claimed again.
+   */
+  beginGivingBack(lease: JobLease): Promise<boolean>;
   /** Claims jobs that were queued for the servers of the claims alone, before anybody else may. They need no tickets. */
   claim(claims: Claim[], leaseMs: number): Promise<LeasedJob[]>;
 }

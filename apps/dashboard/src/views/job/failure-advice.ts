@@ -80,6 +80,11 @@ const byCode: Readonly<Record<string, Advice>> = {
     meaning: "The prompt waited at a busy server, and was taken back for one that stood empty.",
     advice: "Nothing: this is no failure, and does not count as an attempt.",
   },
+  "given-back": {
+    meaning:
+      "The prompt waited at a server that was drained, recycled or taken out, and was given back for other servers.",
+    advice: "Nothing: this is no failure, and does not count as an attempt.",
+  },
   "deadline-passed": {
     meaning: "The job ran longer than its time limit.",
     advice: "Rerun with fewer steps or frames, or with a larger timeoutMs.",

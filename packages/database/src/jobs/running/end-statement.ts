@@ -1,4 +1,4 @@
-import { type AttemptEnd, type JobLease, type NewOutput, toStorableText } from "@genga/jobs";
+import { type AttemptEnd, givenBackCode, type JobLease, type NewOutput, toStorableText } from "@genga/jobs";
 import { v7 as uuidv7 } from "uuid";
 import { Prisma } from "../../generated/client.ts";
 import { isOneGiven } from "../../connection/given-rows.ts";
@@ -147,7 +147,7 @@ export function endAll(held: Prisma.Sql, end: AttemptEnd, { leaseStep }: { lease
 /**
  * Ends the attempts of the jobs in `held` (their ids, batches, servers and cancel requests, with `endColumns`). A pending
  * cancel request turns a requeue into `cancelled`. A requeued job shows the failure that caused it, unless its prompt was
- * taken back, which is none. Ended jobs keep `server`, `client` and `prompt`, which can still be read.
+ * taken back or given back, which is none. Ended jobs keep `server`, `client` and `prompt`, which can still be read.
  */
 function endStatement(held: Prisma.Sql, outputs: Prisma.Sql, entries = Prisma.empty): Prisma.Sql {
   return Prisma.sql`
@@ -157,7 +157,8 @@ function endStatement(held: Prisma.Sql, outputs: Prisma.Sql, entries = Prisma.em
       FROM held
     ), ended AS (
       SELECT decided.*, fate = 'queued' AS requeued,
-        CASE WHEN fate IN ('failed', 'timeout', 'queued') AND "takenBackFor" IS NULL THEN failure END AS shown
+        CASE WHEN fate IN ('failed', 'timeout', 'queued') AND "takenBackFor" IS NULL
+          AND failure ->> 'code' IS DISTINCT FROM ${givenBackCode}::text THEN failure END AS shown
       FROM decided
     ), ${batchesOf(Prisma.sql`SELECT "batchId" FROM ended WHERE requeued`)}
     , job AS (

@@ -38,6 +38,18 @@ export async function beginTakeBack(database: PrismaClient, lease: JobLease): Pr
   return begun?.serverId ?? null;
 }
 
+/**
+ * The owner of the prompt's server, which gets no new work, begins to take it back, once per attempt, if the job could be
+ * claimed again. Requests of other servers for it are void then.
+ */
+export async function beginGivingBack(database: PrismaClient, lease: JobLease): Promise<boolean> {
+  const waits = Prisma.sql`job.phase IN ('waiting', 'submitted') AND NOT job.take_back_begun AND ${mayBeQueued}`;
+  const begun = await database.$executeRaw`
+    WITH held AS (${heldJobs([lease], waits)})
+    UPDATE jobs SET take_back_begun = true, take_back_for = NULL FROM held WHERE jobs.id = held.id`;
+  return begun === 1;
+}
+
 const isStillWanted = Prisma.sql`
   job.phase = 'submitted' AND ${isAsked(Prisma.sql`job`)} AND ${mayBeQueued}
   AND EXISTS (

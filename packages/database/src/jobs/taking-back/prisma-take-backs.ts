@@ -11,7 +11,7 @@ import { type PlainStatements } from "../../connection/plain-statements.ts";
 import { type PrismaClient } from "../../generated/client.ts";
 import { graphText } from "../job-rows.ts";
 import { type RunningLimit } from "../running/running-limit.ts";
-import { askTakeBack, beginTakeBack } from "./ask-take-back.ts";
+import { askTakeBack, beginGivingBack, beginTakeBack } from "./ask-take-back.ts";
 import { claimTakenBack } from "./claim-taken-back.ts";
 import { listWaiting } from "./list-waiting.ts";
 
@@ -47,6 +47,10 @@ export class PrismaTakeBacks implements TakeBacks {
 
   begin(lease: JobLease): Promise<string | null> {
     return withMappedErrors(() => beginTakeBack(this.#database, lease));
+  }
+
+  beginGivingBack(lease: JobLease): Promise<boolean> {
+    return withMappedErrors(() => beginGivingBack(this.#database, lease));
   }
 
   claim(claims: Claim[], leaseMs: number): Promise<LeasedJob[]> {
