@@ -38,6 +38,52 @@ test("a chain of a batch waits for its links, and says which", async () => {
   expect(after["waitingFor"]).not.toMatchObject({ code: "dependency" });
 });
 
+test("a job and a batch show the chain in which they stand: who waits for whom, and no others", async () => {
+  const [pose, left, right, cut] = await submit([
+    image({ key: "pose" }),
+    image({ key: "left", dependsOn: ["pose"] }),
+    image({ key: "right", dependsOn: ["pose"] }),
+    image({ key: "cut", dependsOn: ["left", "right"] }),
+    image({}),
+  ]);
+  const [titles] = await submit([image({ key: "titles", dependsOn: [cut!] }), image({})]);
+  const ids = (...of: (string | undefined)[]): unknown =>
+    of.map((id) => expect.objectContaining({ id }));
+  const chain = async (path: string): Promise<unknown> => (await api.request(path)).json();
+  expect(await chain(`jobs/${pose!}/chain`)).toEqual({
+    jobs: ids(pose, left, right, cut, titles),
+    isWhole: true,
+  });
+  expect(await chain(`jobs/${left!}/chain`)).toEqual({ jobs: ids(left, pose, cut, titles), isWhole: true });
+  const { batchId } = (await detail(titles!)) as { batchId: string };
+  await api.worker.complete(await api.worker.claim(pose!, serverId), []);
+  expect(await chain(`batches/${batchId}/chain`)).toEqual({
+    jobs: [
+      { id: titles, key: "titles", type: "image", status: "queued", batchId, needs: [cut] },
+      expect.objectContaining({ id: pose, status: "completed", needs: [] }),
+      expect.objectContaining({ id: left, needs: [pose] }),
+      expect.objectContaining({ id: right, needs: [pose] }),
+      expect.objectContaining({ id: cut, needs: [left, right].toSorted() }),
+    ],
+    isWhole: true,
+  });
+  await api.request(`jobs/${pose!}`, { method: "DELETE" });
+  expect(await chain(`jobs/${left!}/chain`)).toMatchObject({
+    jobs: [{ id: left }, { id: pose, key: null, type: null, status: "removed", batchId: null }, {}, {}],
+  });
+});
+
+test("of a chain with too many jobs, those nearest to what was asked for are shown, and it is said", async () => {
+  const [first] = await submit([image({})]);
+  const many = await submit(Array.from({ length: 310 }, () => image({ dependsOn: [first!] })));
+  const chain = (await (await api.request(`jobs/${first!}/chain`)).json()) as {
+    jobs: { id: string }[];
+    isWhole: boolean;
+  };
+  expect([chain.jobs.length, chain.jobs[0]?.id, chain.isWhole]).toEqual([300, first, false]);
+  expect(many).toEqual(expect.arrayContaining(chain.jobs.slice(1).map(({ id }) => id)));
+});
+
 test("a job may depend on an existing job of its tenant, in capital letters, too", async () => {
   const [first] = await submit([image({})]);
   const response = await api.post("generate", image({ dependsOn: [first!.toUpperCase()] }));

@@ -368,7 +368,7 @@ async function hostileContent(api: ApiUnderTest): Promise<string[]> {
   const jobs = accepted.jobs.map(({ id }) => `/jobs/${id}`);
   return [
     ...["/", "/jobs", `/jobs?text=${encodeURIComponent(attack.slice(0, 60))}`, ...jobs],
-    ...["/batches", `/batches/${accepted.id}`, "/servers", "/queue"],
+    ...["/batches", `/batches/${accepted.id}`, `/batches/${accepted.id}?part=chains`, "/servers", "/queue"],
     ...[
       "/create",
       "/create?kind=video&sweep=true",

@@ -1,3 +1,4 @@
+import { sleepWorkflow } from "@genga/testing";
 import { expect } from "@jest/globals";
 import { inBrowser, loseAnswers, screenshot, usePages } from "./support/pages-under-test.ts";
 
@@ -75,6 +76,35 @@ inBrowser(
   },
   180_000,
 );
+
+inBrowser("chains are drawn and listed, follow what happens, and lead to their jobs", async () => {
+  const sleep = (key: string, seconds: number, ...dependsOn: string[]): object => ({
+    ...{ type: "workflow", workflow: sleepWorkflow(seconds), key, dependsOn },
+  });
+  const { id, jobs } = await submitted({
+    name: "shot 12",
+    jobs: [sleep("pose", 60), sleep("<b>left</b>", 0, "pose"), sleep("cut", 0, "<b>left</b>", "pose")],
+  });
+  const { page, complaints } = await pages.open(`/batches/${id}?part=chains`);
+  const graph = page.getByRole("region", { name: "The chain of jobs" });
+  await graph.getByRole("link", { name: "<b>left</b>" }).waitFor();
+  await graph.getByText("processing").waitFor();
+  expect(await graph.locator(".react-flow__edge").count()).toBe(3);
+  await screenshot(page, "batch-chains");
+  await graph.getByRole("link", { name: "cut" }).focus();
+  await page.keyboard.press("Enter");
+  await page.waitForURL(new RegExp(`/jobs/${jobs[2]!.id}`));
+  await graph.locator("[aria-current=page]").getByText("cut").waitFor();
+  await page.getByText("List", { exact: true }).last().click();
+  const list = page.getByRole("region", { name: "Jobs of the chain" });
+  await list.getByText("after pose, <b>left</b>").or(list.getByText("after <b>left</b>, pose")).waitFor();
+  await screenshot(page, "job-chain");
+  await pages.api.cancel(jobs[0]!.id);
+  await list.getByRole("listitem").filter({ hasText: "pose" }).first().getByText("cancelled").waitFor();
+  await list.getByRole("link", { name: "pose" }).click();
+  await page.waitForURL(new RegExp(`/jobs/${jobs[0]!.id}`));
+  expect(complaints).toEqual([]);
+});
 
 inBrowser("a batch with failed jobs fits a phone, and is removed", async () => {
   const failing = {

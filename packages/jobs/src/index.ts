@@ -14,6 +14,7 @@ export {
   type FailureClass,
   type Job,
   type JobAttempt,
+  type ChainJob,
   type JobDependency,
   type JobEvent,
   type JobEventType,

@@ -155,6 +155,21 @@ export const jobDetailSchema = jobViewSchema.extend({
   outputs: z.array(outputViewSchema).describe("Empty until the job has completed."),
 });
 
+/** Jobs that wait for each other. */
+export const chainSchema = z.object({
+  jobs: z.array(
+    z.object({
+      id: z.string(),
+      key: z.string().nullable(),
+      type: z.enum(jobTypes).nullable().describe("null = the job was removed."),
+      status: z.enum([...jobStatuses, "removed"]),
+      batchId: z.string().nullable(),
+      needs: z.array(z.string()).describe("The jobs that must complete before it, or had to."),
+    }),
+  ),
+  isWhole: z.boolean().describe("There are no more jobs in it."),
+});
+
 export const jobEventViewSchema = z.object({
   jobId: z.string(),
   sequence: z.int(),

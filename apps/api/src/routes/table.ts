@@ -13,6 +13,7 @@ import {
   submitBatch,
 } from "./batches.ts";
 import { getBoard } from "./board.ts";
+import { getBatchChain, getJobChain } from "./chains.ts";
 import { getDescription, getDocumentation, getDocumentationScript, getLandingPage } from "./documentation.ts";
 import { watchBatch, watchJobs } from "./event-streams.ts";
 import { pauseFarm, resumeFarm } from "./farm.ts";
@@ -85,7 +86,7 @@ export const routes: readonly Route[] = [
   // The path of suggestions would also be that of a template.
   ...[suggestTemplate, listTemplates, addTemplate],
   ...[getTemplate, replaceTemplate, archiveTemplate, getTemplateVersion],
-  ...[listOutputs, listAttempts, getParameters, getWorkflow],
+  ...[listOutputs, listAttempts, getParameters, getWorkflow, getJobChain, getBatchChain],
   ...[getOutput, getBatch, listBatches, watchBatch, watchJobs, getBatchZip, getZip],
   ...[linkToOutput, linkToBatchZip, getSharedOutput, getSharedZip, getThumbnail],
   ...[cancelJob, pauseJob, resumeJob, changeJobPriority, retryJob, removeJob],

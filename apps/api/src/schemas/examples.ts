@@ -222,6 +222,10 @@ export const answerExamples: Partial<Record<AnswerName, unknown>> = {
   BatchPage: { batches: [batch], nextCursor: null },
   JobDetail: { ...job, dependsOn: [], waitingFor: null, ...noEta, outputs: [output] },
   JobPage: { jobs: [job], nextCursor: null },
+  Chain: {
+    jobs: [{ id: jobId, key: null, type: "image", status: "completed", batchId: null, needs: [] }],
+    isWhole: true,
+  },
   JobHistory: {
     ...{ id: jobId, status: "completed", nextAfter: null },
     events: [{ jobId, sequence: 1, type: "accepted", attempt: 0, data: {}, createdAt: moment }],

@@ -5,6 +5,7 @@ import { z } from "zod";
 import {
   attemptViewSchema,
   jobDetailSchema,
+  chainSchema,
   jobEventViewSchema,
   jobHistorySchema,
   jobViewSchema,
@@ -153,6 +154,7 @@ export const answerSchemas = {
   Job: jobViewSchema,
   JobDetail: jobDetailSchema,
   JobPage: z.object({ jobs: z.array(jobViewSchema), nextCursor: z.string().nullable() }),
+  Chain: chainSchema,
   JobEvent: jobEventViewSchema,
   JobHistory: jobHistorySchema,
   ...jobMarkAnswerSchemas,

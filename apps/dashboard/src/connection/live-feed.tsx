@@ -121,6 +121,7 @@ class ListRefresh {
     await Promise.all([
       this.#queries.invalidateQueries({ queryKey: keys.jobs(), predicate }),
       this.#queries.invalidateQueries({ queryKey: keys.batches() }),
+      this.#queries.invalidateQueries({ queryKey: keys.chains() }),
       this.#queries.invalidateQueries({ queryKey: keys.queue() }),
     ]);
     this.#timer = this.#changed.size > 0 ? setTimeout(() => void this.#read(), listsMs) : undefined;

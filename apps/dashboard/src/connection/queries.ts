@@ -1,6 +1,12 @@
-import { type JobEvent } from "@genga/client";
+import { type JobEvent, type paths } from "@genga/client";
 import { keepPreviousData, queryOptions } from "@tanstack/react-query";
 import { dataOf, genga } from "./genga.ts";
+
+/** Whose chain is meant. */
+export interface ChainOf {
+  readonly kind: "job" | "batch";
+  readonly id: string;
+}
 
 /** The names under which answers are kept. A view adds what it chose at the end. */
 export const keys = {
@@ -9,6 +15,7 @@ export const keys = {
   batches: (choice?: object) =>
     choice === undefined ? (["batches"] as const) : (["batches", choice] as const),
   batch: (id: string) => ["batches", "one", id] as const,
+  chains: (of?: ChainOf) => (of === undefined ? (["chains"] as const) : (["chains", of] as const)),
   queue: () => ["queue"] as const,
   servers: () => ["servers"] as const,
   workers: () => ["workers"] as const,
@@ -24,6 +31,23 @@ export const jobQuery = (id: string) =>
 
 export const batchQuery = (id: string) =>
   queryOptions({ queryKey: keys.batch(id), queryFn: ({ signal }) => genga.batch(id, { signal }) });
+
+export const chainQuery = (of: ChainOf) =>
+  queryOptions({
+    queryKey: keys.chains(of),
+    queryFn: ({ signal }) => {
+      const asked = { params: { path: { id: of.id } }, signal };
+      return dataOf(
+        of.kind === "job"
+          ? genga.http.GET("/api/anime/jobs/{id}/chain", asked)
+          : genga.http.GET("/api/anime/batches/{id}/chain", asked),
+      );
+    },
+    placeholderData: keepPreviousData,
+  });
+
+export type ChainJob =
+  paths["/api/anime/jobs/{id}/chain"]["get"]["responses"]["200"]["content"]["application/json"]["jobs"][number];
 
 /** Of a batch in a list, which says everything else: not read again with each event. */
 export const batchTimeQuery = (id: string) =>

@@ -264,6 +264,18 @@ export interface JobDependency {
   isMet: boolean;
 }
 
+/** A job within the chain in which it stands. */
+export interface ChainJob {
+  id: string;
+  key: string | null;
+  /** `null` if it was removed, as `batchId`. */
+  type: JobType | null;
+  status: JobStatus | "removed";
+  batchId: string | null;
+  /** The jobs that must complete before it, or had to. */
+  needs: string[];
+}
+
 export interface NewBatch {
   id: string;
   name: string | null;

@@ -1,5 +1,6 @@
 import {
   type Batch,
+  type ChainJob,
   type Job,
   type JobAttempt,
   type JobDependency,
@@ -175,6 +176,11 @@ export interface TenantJobReader {
   readMadeJobs(filter: OutputFilter): AsyncIterable<MadeJob>;
   /** The jobs that must complete before this one, in the order of their ids. */
   listDependencies(jobId: string): Promise<JobDependency[]>;
+  /**
+   * The jobs that this job, or the jobs of this batch, wait for, directly or not, and those that wait for them; at most
+   * `limit`, first those that were asked for, and otherwise oldest first. Of a batch without those that have no dependencies.
+   */
+  listChain(of: { jobId: string } | { batchId: string }, limit: number): Promise<ChainJob[]>;
   /** Oldest first. */
   listAttempts(jobId: string): Promise<JobAttempt[]>;
   /**

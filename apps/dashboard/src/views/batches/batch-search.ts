@@ -26,7 +26,7 @@ export type SheetMark = (typeof sheetMarks)[number];
 /** What is chosen on the page of a batch. */
 export interface BatchSearch {
   /** Absent: its jobs as a table. */
-  readonly part?: "sheet";
+  readonly part?: "chains" | "sheet";
   /** On the contact sheet: only jobs with this mark. */
   readonly mark?: SheetMark;
 }
@@ -35,6 +35,7 @@ export function readBatchSearch(search: Record<string, unknown>): BatchSearch {
   const mark = sheetMarks.find((each) => each === search["mark"]);
   return {
     ...(search["part"] === "sheet" && { part: "sheet" as const }),
+    ...(search["part"] === "chains" && { part: "chains" as const }),
     ...(mark !== undefined && { mark }),
   };
 }

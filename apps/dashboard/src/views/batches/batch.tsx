@@ -9,6 +9,7 @@ import { EmptyState } from "../../parts/empty-state.tsx";
 import { ErrorState } from "../../parts/error-state.tsx";
 import { LoadingState } from "../../parts/loading-state.tsx";
 import { Ago, Until } from "../../parts/times.tsx";
+import { ChainView } from "../chain/chain-view.tsx";
 import { JobTable } from "../jobs/job-table.tsx";
 import { BatchActions } from "./batch-actions.tsx";
 import { CountsBar, CountsText } from "./batch-counts.tsx";
@@ -46,7 +47,7 @@ function Shown({ batch }: { batch: BatchDetail }): ReactNode {
   const { part = "jobs" } = route.useSearch();
   const navigate = route.useNavigate();
   const choose = (value: string | null): void =>
-    void navigate({ search: value === "sheet" ? { part: "sheet" } : {}, replace: true });
+    void navigate({ search: value === "sheet" || value === "chains" ? { part: value } : {}, replace: true });
   return (
     <Stack gap="lg">
       <Header batch={batch} />
@@ -55,12 +56,16 @@ function Shown({ batch }: { batch: BatchDetail }): ReactNode {
         <Tabs.List>
           <Tabs.Tab value="jobs">Jobs</Tabs.Tab>
           <Tabs.Tab value="sheet">Contact sheet</Tabs.Tab>
+          <Tabs.Tab value="chains">Chains</Tabs.Tab>
         </Tabs.List>
         <Tabs.Panel value="jobs" pt="md">
           <JobTable search={{ batch: batch.id }} />
         </Tabs.Panel>
         <Tabs.Panel value="sheet" pt="md">
           <ContactSheet batch={batch} />
+        </Tabs.Panel>
+        <Tabs.Panel value="chains" pt="md">
+          <ChainView of={{ kind: "batch", id: batch.id }} />
         </Tabs.Panel>
       </Tabs>
     </Stack>

@@ -7,6 +7,7 @@ import { jobQuery } from "../../connection/queries.ts";
 import { EmptyState } from "../../parts/empty-state.tsx";
 import { ErrorState } from "../../parts/error-state.tsx";
 import { LoadingState } from "../../parts/loading-state.tsx";
+import { ChainView } from "../chain/chain-view.tsx";
 import { JobFailure } from "./job-failure.tsx";
 import { JobFacts } from "./job-facts.tsx";
 import { JobHeader } from "./job-header.tsx";
@@ -78,6 +79,7 @@ function Shown({ job }: { job: JobDetail }): ReactNode {
           <JobParameters job={job} />
         </Grid.Col>
       </Grid>
+      <ChainView of={{ kind: "job", id: job.id }} isQuietAlone />
       <RerunForm job={job} />
     </Stack>
   );

@@ -4,6 +4,7 @@ import {
   type Job,
   type JobsBefore,
   type JobAttempt,
+  type ChainJob,
   type JobDependency,
   type JobEvent,
   type JobFilter,
@@ -34,6 +35,7 @@ import { findJob, findJobs, findParameters, findPrompts, findShown, listBatchJob
 import { findOutput, findOutputs, listOutputs } from "./find-outputs.ts";
 import { countOutputs, readMadeJobs } from "./read-made-jobs.ts";
 import { listAttempts } from "./list-attempts.ts";
+import { listChain } from "./list-chain.ts";
 import { listDependencies } from "./list-dependencies.ts";
 import { listClassesToRetry } from "./list-classes-to-retry.ts";
 import { listEvents } from "./list-events.ts";
@@ -159,6 +161,10 @@ class PrismaTenantJobReader implements TenantJobReader {
 
   listDependencies(jobId: string): Promise<JobDependency[]> {
     return withMappedErrors(() => listDependencies(this.#database, this.#tenantId, jobId));
+  }
+
+  listChain(of: { jobId: string } | { batchId: string }, limit: number): Promise<ChainJob[]> {
+    return withMappedErrors(() => listChain(this.#database, this.#tenantId, of, limit));
   }
 
   listAttempts(jobId: string): Promise<JobAttempt[]> {

@@ -1,0 +1,83 @@
+import "@xyflow/react/dist/style.css";
+import { Box, useComputedColorScheme } from "@mantine/core";
+import { Background, Controls, Handle, Position, ReactFlow, type Node, type NodeProps } from "@xyflow/react";
+import { memo, useMemo, type ReactNode } from "react";
+import { type ChainJob } from "../../connection/queries.ts";
+import { nodeHeight, nodeWidth, placesOf } from "../job/graph-layout.ts";
+import { ChainJobLink, ChainStatus } from "./chain-job.tsx";
+
+type Drawn = Node<{ job: ChainJob; isShown: boolean }, "job">;
+
+/** Who waits for whom, from left to right; each job leads to its page. */
+export function ChainGraph({
+  jobs,
+  shownId,
+}: {
+  jobs: readonly ChainJob[];
+  shownId: string | undefined;
+}): ReactNode {
+  const scheme = useComputedColorScheme();
+  // Only ids and needs decide over places, so that nothing moves when a status changes.
+  const shape = JSON.stringify(jobs.map(({ id, needs }) => ({ id, needs })));
+  const places = useMemo(() => placesOf(JSON.parse(shape) as Pick<ChainJob, "id" | "needs">[]), [shape]);
+  const drawn = jobs.map((job): Drawn => ({
+    ...{ id: job.id, type: "job", width: nodeWidth, height: nodeHeight },
+    data: { job, isShown: job.id === shownId },
+    position: places.get(job.id) ?? { x: 0, y: 0 },
+  }));
+  const edges = jobs.flatMap(({ id, status, needs }) =>
+    needs.map((needed) => ({
+      ...{ id: `${needed}→${id}`, source: needed, target: id, focusable: false },
+      animated: status === "processing",
+    })),
+  );
+  return (
+    <Box h={{ base: 320, md: 400 }} role="region" aria-label="The chain of jobs">
+      <ReactFlow
+        nodes={drawn}
+        edges={edges}
+        nodeTypes={nodeTypes}
+        colorMode={scheme}
+        fitView
+        fitViewOptions={{ maxZoom: 1 }}
+        minZoom={0.05}
+        nodesDraggable={false}
+        nodesConnectable={false}
+        nodesFocusable={false}
+        edgesFocusable={false}
+        elementsSelectable={false}
+        deleteKeyCode={null}
+        preventScrolling={false}
+        zoomOnScroll={false}
+      >
+        <Background />
+        <Controls showInteractive={false} />
+      </ReactFlow>
+    </Box>
+  );
+}
+
+const DrawnJob = memo(function DrawnJob({ data: { job, isShown } }: NodeProps<Drawn>): ReactNode {
+  return (
+    <Box
+      bg="var(--mantine-color-body)"
+      h={nodeHeight}
+      px={8}
+      py={6}
+      style={{
+        borderRadius: 6,
+        border: isShown
+          ? "2px solid var(--mantine-color-blue-text)"
+          : "1px solid var(--mantine-color-dimmed)",
+        overflow: "hidden",
+      }}
+    >
+      <Handle type="target" position={Position.Left} isConnectable={false} />
+      <ChainJobLink job={job} isShown={isShown} size="xs" />
+      <ChainStatus status={job.status} />
+      <Handle type="source" position={Position.Right} isConnectable={false} />
+    </Box>
+  );
+});
+
+const nodeTypes = { job: DrawnJob };
