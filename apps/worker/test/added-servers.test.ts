@@ -63,7 +63,7 @@ async function refusalOf(server: object): Promise<unknown> {
 
 test("servers are added and removed by the API while a batch runs: every job completes, and none runs twice", async () => {
   const first = await add({ url: `${listed.urlOf(0)}/`, slots: 1 });
-  const shown = { id: first, source: "api", slots: 1, isAdded: true };
+  const shown = { id: first, source: "api", slots: 1, isAdded: true, hasAuthorization: false };
   expect(await listed.untilState(listed.urlOf(0), "online")).toMatchObject(shown);
   expect(await refusalOf({ url: listed.urlOf(0) })).toEqual([409, "server-exists"]);
   const long = await api.submit(sleep(150));
@@ -82,6 +82,8 @@ test("servers are added and removed by the API while a batch runs: every job com
 
   expect((await api.request("DELETE", `servers/${first}`)).status).toBe(204);
   await listed.untilState(listed.urlOf(0), "retiring");
+  // Once more changes nothing.
+  expect((await api.request("DELETE", `servers/${first}`)).status).toBe(204);
   const both = await Promise.all(
     [1, 2].map(async () => (await api.request("POST", "servers", { url: listed.urlOf(0) })).status),
   );

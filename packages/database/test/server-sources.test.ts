@@ -108,3 +108,16 @@ test("credentials of a server that was taken out go also when a file has come to
   expect((await serverSources.listAdded()).map(({ id }) => id)).not.toContain(added.id);
   expect(await listed()).toContain(url);
 });
+
+test("a server that a file named is not added while no worker is alive that could say whether it still does", async () => {
+  const { servers, serverSources } = database;
+  const url = "http://in-a-file-last";
+  await servers.registerServers([{ url, slots: 1, source: "file" }]);
+  for (const { id } of await servers.listLiveWorkers(leaseMs)) await servers.stopWorker(id);
+  const limits = { leaseMs, countMax: 99 };
+  expect(await serverSources.addServer(newServer(url), by, limits)).toBe("taken");
+  const added = await serverSources.addServer(newServer("http://in-no-file"), by, limits);
+  expect(added).toEqual({ id: expect.any(String) });
+  await servers.renewWorker("two", ["01985b3f-0000-7000-8000-000000000000"], leaseMs);
+  expect(await serverSources.addServer(newServer(url), by, limits)).toEqual({ id: expect.any(String) });
+});

@@ -150,7 +150,7 @@ export const removeServer = route({
     if (outcome === "in-use") {
       throw new RefusedError(
         "server-in-use",
-        "The server was not added by the API, and is not retired: a worker that is or was lately alive names it, or no worker is alive.",
+        "Only a server that was added by the API, or that is retired, can be removed. COMFYUI_URLS or the servers file of a worker names this one, or did lately, or no worker is alive that could say so.",
       );
     }
     return {};
@@ -196,5 +196,7 @@ function whatOperatorsSee(server: ShownFarm["servers"][number]): object {
     resolvedFrom: server.resolvedFrom,
     credential: server.credential,
     isAdded: server.isAdded,
+    addedAt: server.addedAt?.toISOString() ?? null,
+    hasAuthorization: server.hasAuthorization,
   };
 }

@@ -26,7 +26,10 @@ export const newServerSchema = z
       .string()
       .regex(credentialPattern)
       .optional()
-      .describe("The name of credentials in COMFYUI_SERVERS_FILE of the workers."),
+      .describe(
+        "The name of credentials in COMFYUI_SERVERS_FILE of the workers. A worker sends them only to servers whose origin its file " +
+          "lists under `origins` of the credentials; else the server is `denied`.",
+      ),
     authorization: z
       .union([
         z.strictObject({

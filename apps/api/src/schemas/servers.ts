@@ -49,6 +49,15 @@ export const serverViewSchema = z.object({
     .boolean()
     .optional()
     .describe(`An operator added it by the API, and can remove it. ${forOperators}`),
+  addedAt: z
+    .string()
+    .nullable()
+    .optional()
+    .describe(`When that was; null = it is not added. ${forOperators}`),
+  hasAuthorization: z
+    .boolean()
+    .optional()
+    .describe(`Credentials were given with it, which are shown nowhere. ${forOperators}`),
   abilities: z
     .object({
       cancelsById: z.boolean().describe("The server can end a prompt by its id in one step."),

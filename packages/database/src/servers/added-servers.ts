@@ -1,8 +1,8 @@
 import { type Actor, type AddedServer, type NewAddedServer } from "@genga/jobs";
 import { v7 as uuidv7, validate as isUuid } from "uuid";
-import { type PrismaClient } from "../generated/client.ts";
+import { type Prisma, type PrismaClient } from "../generated/client.ts";
 import { recordAuditEvent } from "../tenants/audit-events.ts";
-import { hasJobs, isAdded, isNamed } from "./server-conditions.ts";
+import { hasJobs, isAdded, isNamed, liveWorkers } from "./server-conditions.ts";
 
 /** @returns `taken`: some source names it already; `full`: so many were added already */
 export async function addServer(
@@ -17,7 +17,8 @@ export async function addServer(
     // One that is being retired, or was, may be added again.
     const [known] = await transaction.$queryRaw<{ isTaken: boolean }[]>`
       SELECT server.removed_at IS NULL AND (
-        ${isAdded} OR server.source <> 'api' AND server.state <> 'retiring' AND EXISTS (${isNamed(leaseMs)})
+        ${isAdded} OR server.source <> 'api' AND server.state <> 'retiring'
+          AND (EXISTS (${isNamed(leaseMs)}) OR NOT EXISTS (${liveWorkers(leaseMs)}))
       ) AS "isTaken" FROM servers server WHERE server.url = ${url} FOR NO KEY UPDATE OF server`;
     if (known?.isTaken === true) return "taken";
     const [added] = await transaction.$queryRaw<{ count: number }[]>`
@@ -48,7 +49,7 @@ export async function addServer(
 /**
  * Has the workers retire a server that was added. Its credentials stay until it has no jobs, so that another worker can
  * end that if its owner stops.
- * @returns false if it was not added, or is removed already
+ * @returns false if it was not added, or is gone already; true without any change while it is being retired after that
  */
 export async function removeAdded(database: PrismaClient, serverId: string, by: Actor): Promise<boolean> {
   if (!isUuid(serverId)) return false;
@@ -59,7 +60,7 @@ export async function removeAdded(database: PrismaClient, serverId: string, by: 
     if (server === undefined) return false;
     const removed = await transaction.$executeRaw`
       UPDATE added_servers SET removed_at = now() WHERE server_id = ${serverId}::uuid AND removed_at IS NULL`;
-    if (removed === 0) return false;
+    if (removed === 0) return await isBeingRemoved(transaction, serverId);
     // Without an owner nobody needs to let go of it. If another source names it, its next worker brings it back.
     await transaction.$executeRaw`
       UPDATE servers server SET removed_at = now(), definitions_hash = NULL
@@ -69,6 +70,14 @@ export async function removeAdded(database: PrismaClient, serverId: string, by: 
     await recordAuditEvent(transaction, { by, action: "server-removed", subject: serverId, details });
     return true;
   });
+}
+
+/** It was removed before, and ends what it has. */
+async function isBeingRemoved(database: Prisma.TransactionClient, serverId: string): Promise<boolean> {
+  const rows = await database.$queryRaw<unknown[]>`
+    SELECT FROM added_servers added JOIN servers server ON server.id = added.server_id
+    WHERE added.server_id = ${serverId}::uuid AND server.source = 'api' AND server.removed_at IS NULL`;
+  return rows.length > 0;
 }
 
 /** Those that are there, and those that were removed and may still have jobs. */

@@ -5,6 +5,11 @@ export const isNamed = (leaseMs: number): Prisma.Sql => Prisma.sql`
   SELECT FROM workers WHERE stopped_at IS NULL AND server.id = ANY(server_ids)
     AND last_seen_at > now() - ${leaseMs}::float8 * interval '1 millisecond'`;
 
+/** For EXISTS: the live workers. */
+export const liveWorkers = (leaseMs: number): Prisma.Sql => Prisma.sql`
+  SELECT FROM workers WHERE stopped_at IS NULL
+    AND last_seen_at > now() - ${leaseMs}::float8 * interval '1 millisecond'`;
+
 /** An operator added the row `server`, and none has taken it out again. */
 export const isAdded = Prisma.sql`
   EXISTS (SELECT FROM added_servers added WHERE added.server_id = server.id AND added.removed_at IS NULL)`;

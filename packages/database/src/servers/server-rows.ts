@@ -15,6 +15,10 @@ export const serverColumns = Prisma.sql`
   server.removed_at IS NOT NULL AS "isRemoved", server.source::text AS source,
   server.resolved_from AS "resolvedFrom", server.credential,
   ${isAdded} AS "isAdded",
+  (SELECT added.added_at FROM added_servers added
+    WHERE added.server_id = server.id AND added.removed_at IS NULL) AS "addedAt",
+  EXISTS (SELECT FROM added_servers added WHERE added.server_id = server.id AND added.removed_at IS NULL
+    AND added.sealed_authorization IS NOT NULL) AS "hasAuthorization",
   (SELECT count(*)::int FROM jobs
     WHERE jobs.status = 'processing' AND jobs.server_id = server.id AND jobs.phase <> 'saving') AS "jobsHeld"`;
 

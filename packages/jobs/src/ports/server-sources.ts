@@ -52,7 +52,7 @@ export interface ServerSourcesStore {
   /**
    * Adds a server, for all workers that take servers of the API; recorded as an audit event.
    * @param limits.countMax how many added servers the farm may have
-   * @returns `taken`: a source names it already, or it was added before; `full`: the farm has as many as it may have
+   * @returns `taken`: a source names it already, or it was added before, or a worker named it last and none is alive; `full`: the farm has as many as it may have
    */
   addServer(
     server: NewAddedServer,
@@ -61,7 +61,7 @@ export interface ServerSourcesStore {
   ): Promise<{ id: string } | "taken" | "full">;
   /**
    * Takes a server out that was added; recorded as an audit event. What it has ends there first.
-   * @returns false if it was not added, or is taken out already
+   * @returns false if it was not added, or is gone already; true, without another event, while it ends what it has
    */
   removeAdded(serverId: string, by: Actor): Promise<boolean>;
   /** The added servers, and those that were taken out and may still have jobs. */

@@ -87,6 +87,10 @@ export interface ServerRecord extends ServerModel {
   state: ServerState;
   /** An operator added it by the API, and none has taken it out again. */
   isAdded: boolean;
+  /** When an operator added it; `null` = it is not added. */
+  addedAt: Date | null;
+  /** A header `Authorization` was given with it. */
+  hasAuthorization: boolean;
   /** Why the server is not online, for operators. */
   stateReason: string | null;
   stateSince: Date;
