@@ -69,6 +69,7 @@ export async function startApiUnderTest(
     REDIS_PREFIX: `test-${randomUUID().slice(0, 8)}`,
     PORT: "0",
     DATA_DIR: folder,
+    SUBMISSION_THREAD: "when-needed",
     ...options.env,
   };
   const logged: string[] = [];

@@ -113,7 +113,7 @@ test("a submission that is too much for the thread's memory is answered, and the
   let ends = 0;
   const thread = new SubmissionThread({
     onEnded: () => (ends += 1),
-    settings: requireServices(readConfiguration(api.env)),
+    settings: requireServices(readConfiguration({ ...api.env, SUBMISSION_THREAD: "at-start" })),
     ...{ defaultTenantId: tenant.id, serversMaxAgeMs: 1_000, heapMaxMb: 96 },
     log: pino({ level: "silent" }),
     onNotChecked: () => undefined,

@@ -88,6 +88,7 @@ describe("the configuration", () => {
       },
       workerId: undefined,
       apiDrainMs: 0,
+      submissionThread: "at-start",
       tracesEndpoint: undefined,
     });
   });
@@ -154,6 +155,7 @@ describe("the configuration", () => {
       WORKER_HOST: "0.0.0.0",
       WORKER_PORT: "9464",
       API_DRAIN_MS: "3000",
+      SUBMISSION_THREAD: "when-needed",
       OTEL_EXPORTER_OTLP_ENDPOINT: "http://collector:4318",
       STALL_MS: "1000",
       WORKER_ID: "w-1",
@@ -256,6 +258,7 @@ describe("the configuration", () => {
       },
       workerId: "w-1",
       apiDrainMs: 3_000,
+      submissionThread: "when-needed",
       tracesEndpoint: "http://collector:4318",
     });
   });

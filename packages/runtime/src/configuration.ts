@@ -1,6 +1,7 @@
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
+import { apiSettingsFrom, apiVariables, type ApiSettings } from "./api-settings.ts";
 import { isLoopback } from "./comfyui-address.ts";
 import { keepingFrom, keepingVariables, type KeepingSettings } from "./keeping-settings.ts";
 import { limitsFrom, limitVariables, type LimitSettings } from "./limit-settings.ts";
@@ -14,7 +15,7 @@ import { list, wholeNumber } from "./setting-values.ts";
 import { webhooksFrom, webhookVariables, type WebhookSettings } from "./webhook-settings.ts";
 
 /** The settings of a Genga process. Units are in the names; paths are absolute. */
-export interface Configuration extends LimitSettings, ServerSettings {
+export interface Configuration extends ApiSettings, LimitSettings, ServerSettings {
   readonly port: number;
   readonly host: string;
   /**
@@ -71,8 +72,6 @@ export interface Configuration extends LimitSettings, ServerSettings {
   readonly workerId: string | undefined;
   /** The collector of traces, which takes OTLP over HTTP; undefined = nothing is traced. */
   readonly tracesEndpoint: string | undefined;
-  /** An API that is asked to stop tells that it is not ready for this long before it ends streams and connections. */
-  readonly apiDrainMs: number;
 }
 
 /** A configuration for a process that cannot work without Postgres and Redis: the API and the workers. */
@@ -167,7 +166,7 @@ export function readConfiguration(env: Environment): Configuration {
     keeping: keepingFrom(values),
     ...{ webhooks: webhooksFrom(values), recycle: recycleFrom(values, env) },
     workerStatus: { host: values.WORKER_HOST, port: values.WORKER_PORT },
-    ...{ workerId: values.WORKER_ID, apiDrainMs: values.API_DRAIN_MS },
+    ...{ workerId: values.WORKER_ID, ...apiSettingsFrom(values) },
     tracesEndpoint: values.OTEL_EXPORTER_OTLP_ENDPOINT,
   };
 }
@@ -350,7 +349,7 @@ const environmentSchema = z.object({
   ...keepingVariables,
   ...webhookVariables,
   OTEL_EXPORTER_OTLP_ENDPOINT: urlOf("http:", "https:").optional(),
-  API_DRAIN_MS: wholeNumber(0, 4_000).default(0),
+  ...apiVariables,
   WORKER_HOST: hostAddress.default("127.0.0.1"),
   WORKER_PORT: wholeNumber(0, 65_535).default(0),
   WORKER_ID: z

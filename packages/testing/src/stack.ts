@@ -72,6 +72,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     COMFYUI_URLS: simulators.map(({ url }) => url).join(","),
     DATA_DIR: folder,
     PORT: "0",
+    // Few tests send large submissions; benchmarks measure an API as it is by default.
+    ...(process.env["NODE_ENV"] === "test" && { SUBMISSION_THREAD: "when-needed" }),
     ...options.env,
   };
   const apis: ServiceProcess[] = [];

@@ -38,8 +38,9 @@ export class SubmissionThread {
       workerData: { settings, defaultTenantId, serversMaxAgeMs } satisfies ThreadSettings,
       ...{
         // Some 120 MB, also at rest: its start takes a second of processor time, in which a first batch would wait.
-        minThreads: 1,
+        minThreads: settings.submissionThread === "at-start" ? 1 : 0,
         maxThreads: 1,
+        idleTimeout: Infinity,
         concurrentTasksPerWorker: atOnce,
         execArgv: [],
       },
@@ -77,7 +78,7 @@ export class SubmissionThread {
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    await this.#pool.run({ kind: "end" }).catch(() => undefined);
+    if (this.#pool.threads.length > 0) await this.#pool.run({ kind: "end" }).catch(() => undefined);
     await this.#pool.destroy();
   }
 
