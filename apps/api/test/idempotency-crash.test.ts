@@ -92,7 +92,7 @@ test.each([
     const { jobs } = (await (await api.request(`jobs?project=${project}`)).json()) as { jobs: unknown[] };
     expect(jobs).toHaveLength(1);
   },
-  45_000,
+  60_000,
 );
 
 test.each([

@@ -27,7 +27,7 @@ afterAll(async () => {
   await stack.stop();
   await database.drop();
   await rm(folder, { recursive: true, force: true });
-}, 30_000);
+}, 60_000);
 
 const graph = (color: number | string, prefix = "x"): string =>
   `{"1": {"class_type": "EmptyImage", "inputs": {"width": 64, "height": 64, "batch_size": 1, "color": ${color}}},

@@ -28,7 +28,7 @@ afterAll(async () => {
   await agent.close();
   await stack.stop();
   await database.drop();
-}, 30_000);
+}, 60_000);
 
 const contentSchema = z.array(
   z.union([

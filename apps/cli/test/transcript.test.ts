@@ -22,7 +22,7 @@ afterAll(async () => {
   await stack.stop();
   await database.drop();
   await rm(folder, { recursive: true, force: true });
-}, 30_000);
+}, 60_000);
 
 interface Step {
   readonly command: string;

@@ -42,7 +42,7 @@ afterAll(async () => {
   await proxy.close();
   await stranger.close();
   await folder.remove();
-}, 30_000);
+}, 60_000);
 
 function fileWithOrigins(...origins: string[]): string {
   const gateway = { bearer: { tokenFile: "token" }, origins };

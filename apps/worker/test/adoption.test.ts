@@ -16,7 +16,7 @@ afterAll(async () => {
   await stack.stop();
   await postgres.close();
   await database.drop();
-}, 30_000);
+}, 60_000);
 
 /** A server that becomes ready is asked for by itself: at most so many statements name fewer than all. */
 const statementsMax = 16;

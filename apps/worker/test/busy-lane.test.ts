@@ -51,13 +51,13 @@ beforeAll(async () => {
   });
   const [server] = await database.servers.registerServers([{ url: "http://127.0.0.1:8188", slots: 2 }]);
   serverId = server!.id;
-}, 30_000);
+}, 60_000);
 afterAll(async () => {
   await tickets.close();
   await database.close();
   await client.end();
   await scratch.drop();
-}, 30_000);
+}, 60_000);
 
 async function accept(count: number, weight: number | null, priority: "normal" | "high"): Promise<Job[]> {
   const [tenant] = await database.tenants.ensureTenants([`tenant-${uuidv7()}`]);

@@ -48,7 +48,7 @@ describe(`results that ${serverUrl === undefined ? "a simulated" : "a real"} ser
   afterAll(async () => {
     await stack.stop();
     await database.drop();
-  }, 30_000);
+  }, 60_000);
 
   async function run(client: ApiClient, body: object): Promise<JobAnswer> {
     const job = await client.untilEnded(await client.submit({ type: "workflow", ...body }));

@@ -21,7 +21,7 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(async () => {
   await stack.stop();
-}, 30_000);
+}, 60_000);
 
 const save = (from: string): object => ({
   class_type: "SaveImage",

@@ -19,7 +19,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await stack.stop();
-}, 30_000);
+}, 60_000);
 
 interface Health {
   status: string;

@@ -35,7 +35,7 @@ afterAll(async () => {
   await signals.close();
   await stack.stop();
   await database.drop();
-}, 30_000);
+}, 60_000);
 
 async function rows<Row>(query: string): Promise<Row[]> {
   const client = new pg.Client({ connectionString: database.url });

@@ -20,7 +20,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await stack.stop();
-}, 30_000);
+}, 60_000);
 
 const job = (seconds: number): object => ({ type: "workflow", workflow: sleepWorkflow(seconds) });
 
@@ -130,7 +130,7 @@ test("only programs of the worker's machine can drain it, and a page in a browse
   expect(await answerOf(worker, "GET", "/drain")).toEqual([200, { state: "serving", jobsHeld: 0 }]);
   expect((await drainCommand("--url", "http://127.0.0.1:1")).code).toBe(1);
   expect((await drainCommand()).text).toContain("WORKER_PORT");
-}, 30_000);
+}, 60_000);
 
 test("a worker is not empty while a prompt of its dead predecessor runs on its server", async () => {
   const id = await stack.api.submit(job(60));

@@ -21,7 +21,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await stack.stop();
-}, 30_000);
+}, 60_000);
 
 const seedMax = "18446744073709551615";
 const seedOfFile = "6687881544318117707";

@@ -20,7 +20,7 @@ afterEach(async () => {
 });
 afterAll(async () => {
   await stack.stop();
-}, 30_000);
+}, 60_000);
 
 const submit = (seconds: number): Promise<string> =>
   api.submit({

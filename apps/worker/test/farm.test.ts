@@ -34,7 +34,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await stack.stop();
-}, 30_000);
+}, 60_000);
 
 const image = { type: "image", prompt: "x", width: 256, height: 256, steps: 1 };
 const sleep = (seconds: number): object => ({ type: "workflow", workflow: sleepWorkflow(seconds) });

@@ -16,7 +16,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await client.end();
   await stack.stop();
-}, 30_000);
+}, 60_000);
 
 /** Its node 9 has no part in the output, so a server runs the graph although it does not have that file. */
 const withLeftover = (file: string) => ({

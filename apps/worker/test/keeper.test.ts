@@ -53,7 +53,7 @@ beforeAll(async () => {
     settings: readConfiguration({}).keeping,
     leaseMs: 60_000,
   });
-}, 30_000);
+}, 60_000);
 afterAll(async () => {
   await locker.end();
   await keeper.stop();
@@ -62,7 +62,7 @@ afterAll(async () => {
   await client.end();
   await scratch.drop();
   await rm(folder, { recursive: true, force: true });
-}, 30_000);
+}, 60_000);
 
 /** A removal that somebody began is finished while the steps have their turns. */
 async function finishRemoval(): Promise<void> {

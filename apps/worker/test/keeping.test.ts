@@ -36,14 +36,14 @@ beforeEach(async () => {
   client = new pg.Client({ connectionString: database.url });
   await client.connect();
   redis = new Redis(testServiceUrl("TEST_REDIS_URL"));
-}, 30_000);
+}, 60_000);
 
 afterEach(async () => {
   await stack.stop();
   await redis.quit();
   await client.end();
   await database.drop();
-}, 30_000);
+}, 60_000);
 
 const prompt = "a lighthouse that nobody else knows of";
 

@@ -12,7 +12,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await stack.stop();
-}, 30_000);
+}, 60_000);
 
 const image = { type: "image", prompt: "a lantern", width: 256, height: 256, steps: 1 };
 

@@ -9,11 +9,11 @@ let stack: TestStack;
 
 beforeEach(async () => {
   stack = await startTestStack({ env: { LEASE_MS: "1500" } });
-}, 30_000);
+}, 60_000);
 
 afterEach(async () => {
   await stack.stop();
-}, 30_000);
+}, 60_000);
 
 test("files that a worker stored before it died are removed by the one who ends the job, and by its removal", async () => {
   const { api } = stack;

@@ -50,7 +50,7 @@ afterAll(async () => {
   await stack.stop();
   await odd.close();
   await database.drop();
-}, 30_000);
+}, 60_000);
 
 /** Between two questions: what is waited for needs the processor too. */
 const betweenMs = 50;
@@ -124,7 +124,7 @@ describe("a refusal by one server", () => {
       { outcome: "requeued", failure: { class: "invalid", code: "prompt-refused" } },
       { outcome: "completed" },
     ]);
-  }, 30_000);
+  }, 60_000);
 
   test("fails the job with the server's words when no known server can run it any more", async () => {
     pretend("ghost.safetensors");
@@ -134,7 +134,7 @@ describe("a refusal by one server", () => {
       ...{ status: "failed", attempt: 1 },
       failure: { class: "invalid", code: "prompt-refused", message: expect.stringMatching(/ghost/) },
     });
-  }, 30_000);
+  }, 60_000);
 
   test("fails the job also where a server could run it that no worker names any more", async () => {
     const left = await startSimulatorProcess([
@@ -168,7 +168,7 @@ describe("a refusal by one server", () => {
     pretend("phantom.safetensors");
     const job = await api.untilEnded(await submitWhenKnown("phantom.safetensors"));
     expect(job).toMatchObject({ status: "failed", attempt: 2, failure: { class: "invalid" } });
-  }, 30_000);
+  }, 60_000);
 
   test("without a word (a bare 500, and no prompt) is told as such, and the job tried again", async () => {
     await onOddServer(async () => {
@@ -185,7 +185,7 @@ describe("a refusal by one server", () => {
         { outcome: "completed" },
       ]);
     });
-  }, 30_000);
+  }, 60_000);
 
   test.each([
     [404, "bad-reply"],
@@ -210,7 +210,7 @@ describe("a refusal by one server", () => {
         { outcome: "completed" },
       ]);
     },
-    30_000,
+    60_000,
   );
 });
 
@@ -275,7 +275,7 @@ describe("a server that gives up a node and goes on", () => {
       for await (const frame of api.events(id, { lastEventId: "1" })) told.push(frame.data);
       expect(told.at(-1)).toMatchObject({ type: "completed", data: { outputs: 1, warnings } });
     });
-  }, 30_000);
+  }, 60_000);
 });
 
 describe("a server whose answers make no sense", () => {
@@ -299,7 +299,7 @@ describe("a server whose answers make no sense", () => {
     expect(await api.untilEnded(id)).toMatchObject({ status: "completed", attempt: 2 });
     odd.alter = null;
     await stack.workers[0]!.line(new RegExp(`"server":"${odd.url}".*"state":"probing".*server takes work`));
-  }, 30_000);
+  }, 60_000);
 
   test.each([false, true])(
     "about one prompt that ended fails that job (its POST without a reply: %s)",
@@ -315,7 +315,7 @@ describe("a server whose answers make no sense", () => {
         });
       });
     },
-    30_000,
+    60_000,
   );
 
   test("is none when Python wrote NaN into it: definitions, queue and history are read all the same", async () => {
@@ -341,7 +341,7 @@ describe("a server whose answers make no sense", () => {
     });
     const { servers } = (await (await api.request("GET", "servers")).json()) as { servers: object[] };
     expect(servers).toContainEqual(expect.objectContaining({ url: odd.url, state: "online", isKnown: true }));
-  }, 30_000);
+  }, 60_000);
 
   test("is believed again when it makes sense in the moment of giving it up", async () => {
     await onOddServer(async () => {
@@ -355,7 +355,7 @@ describe("a server whose answers make no sense", () => {
       expect(await api.untilEnded(id)).toMatchObject({ status: "completed", attempt: 1 });
       expect(garbled).toBe(2);
     });
-  }, 30_000);
+  }, 60_000);
 
   test("to whoever wants an output fails that job, and renders it once only", async () => {
     const before = (await stack.simulators[0]!.executions()).length;
@@ -368,7 +368,7 @@ describe("a server whose answers make no sense", () => {
       });
     });
     expect(await stack.simulators[0]!.executions()).toHaveLength(before + 1);
-  }, 30_000);
+  }, 60_000);
 
   test("is looked at until it tells whether a prompt came, and a cancellation meanwhile ends it there", async () => {
     await onOddServer(async () => {
@@ -392,7 +392,7 @@ describe("a server whose answers make no sense", () => {
       const queue: unknown = await (await fetch(`${stack.simulators[0]!.url}/queue`)).json();
       expect(queue).toEqual({ queue_running: [], queue_pending: [] });
     });
-  }, 30_000);
+  }, 60_000);
 
   test("cancels a job whose prompt never came", async () => {
     await onOddServer(async () => {
@@ -408,7 +408,7 @@ describe("a server whose answers make no sense", () => {
       expect(await api.cancel(id)).toBe(202);
       expect(await api.untilEnded(id)).toMatchObject({ status: "cancelled", attempt: 1 });
     });
-  }, 30_000);
+  }, 60_000);
 });
 
 describe("a server that dies of a prompt before it has said a word of it", () => {
@@ -420,7 +420,7 @@ describe("a server that dies of a prompt before it has said a word of it", () =>
       expect(await api.untilEnded(id)).toMatchObject({ status: "completed", attempt: 2 });
       expect(await crashCountOf(id)).toBe(1);
     });
-  }, 30_000);
+  }, 60_000);
 
   test("does not count against a prompt that waited behind another one", async () => {
     await onOddServer(async () => {
@@ -433,7 +433,7 @@ describe("a server that dies of a prompt before it has said a word of it", () =>
       expect(await api.untilEnded(waiting)).toMatchObject({ status: "completed", attempt: 2 });
       expect([await crashCountOf(running), await crashCountOf(waiting)]).toEqual([1, 0]);
     });
-  }, 30_000);
+  }, 60_000);
 
   // The last one: three losses in a row are held against the server as well, which gets a pause.
   test("is one of three after which the job is given up", async () => {
@@ -445,7 +445,7 @@ describe("a server that dies of a prompt before it has said a word of it", () =>
         failure: { code: "poison" },
       });
     });
-  }, 30_000);
+  }, 60_000);
 });
 
 async function crashCountOf(id: string): Promise<unknown> {

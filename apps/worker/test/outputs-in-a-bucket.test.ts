@@ -39,7 +39,7 @@ beforeEach(async () => {
       AWS_SECRET_ACCESS_KEY: "S3RVER",
     },
   });
-}, 30_000);
+}, 60_000);
 
 afterEach(async () => {
   await stack.stop();
@@ -47,7 +47,7 @@ afterEach(async () => {
   await wayToBucket.close();
   await bucketServer.close();
   await rm(folder, { recursive: true });
-}, 30_000);
+}, 60_000);
 
 test("outputs go to a bucket and come from it; a bucket that is away fails the job with its reason, and a retry helps", async () => {
   const api = new ApiClient(stack.url);

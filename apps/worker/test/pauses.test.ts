@@ -17,7 +17,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await client.end();
   await stack.stop();
-}, 30_000);
+}, 60_000);
 
 const job = (): object => ({ type: "workflow", workflow: sleepWorkflow(0, { steps: 1 }) });
 

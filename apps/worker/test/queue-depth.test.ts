@@ -35,7 +35,7 @@ afterAll(async () => {
   await stack.stop();
   await client.end();
   await database.drop();
-}, 30_000);
+}, 60_000);
 
 const job = (seconds: number): object => ({
   type: "workflow",

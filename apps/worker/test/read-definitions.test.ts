@@ -19,7 +19,7 @@ let owned: OwnedServer[];
 beforeAll(async () => {
   opened = await openDatabaseWithDefinitions();
   ({ database, definitions } = opened);
-}, 30_000);
+}, 60_000);
 
 afterAll(async () => {
   await opened.stop();

@@ -40,7 +40,7 @@ const keys = { owner: "key-of-studio", curious: "key-of-atelier" };
     afterAll(async () => {
       await stack.stop();
       await database.drop();
-    }, 30_000);
+    }, 60_000);
 
     const save = (images: unknown, prefix: unknown = "copy"): object => ({
       class_type: "SaveImage",

@@ -18,12 +18,12 @@ let stack: Stack;
 
 beforeEach(async () => {
   database = await createMigratedDatabase();
-}, 30_000);
+}, 60_000);
 
 afterEach(async () => {
   await stack.stop();
   await database.drop();
-}, 30_000);
+}, 60_000);
 
 /** Leases are short, so that take-overs are quick. */
 const env = { LEASE_MS: "1500", SERVER_GRACE_MS: "3000" };

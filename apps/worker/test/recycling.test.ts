@@ -94,7 +94,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await stack.stop();
   await rm(folder, { recursive: true, force: true });
-}, 30_000);
+}, 60_000);
 
 test("when an operator asks: its prompts end first, one server at a time, and it works again after the restart", async () => {
   const worker = stack.workers[0]!;

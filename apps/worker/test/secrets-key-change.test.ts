@@ -22,7 +22,7 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(async () => {
   await stack.stop();
-}, 30_000);
+}, 60_000);
 
 async function restartWith(secretsKeys: string): Promise<ApiClient> {
   for (const service of [...stack.workers.splice(0), ...stack.apis.splice(0)]) {

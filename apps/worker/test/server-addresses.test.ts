@@ -48,7 +48,7 @@ afterAll(async () => {
   for (const socket of sockets) socket.destroy();
   proxy.close();
   await database.drop();
-}, 30_000);
+}, 60_000);
 
 test("user and password open the proxy for requests and socket, and are nowhere to be read", async () => {
   const { port } = proxy.address() as AddressInfo;

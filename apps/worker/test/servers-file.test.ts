@@ -54,7 +54,7 @@ afterAll(async () => {
   await stranger.close();
   await folder.remove();
   dns.close();
-}, 30_000);
+}, 60_000);
 
 const writeServers = (...indexes: number[]): Promise<void> =>
   folder.write(JSON.stringify({ servers: indexes.map((index) => ({ url: listed.urlOf(index) })) }));

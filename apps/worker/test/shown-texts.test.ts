@@ -23,7 +23,7 @@ beforeAll(async () => {
 }, 120_000);
 afterAll(async () => {
   await stack.stop();
-}, 30_000);
+}, 60_000);
 
 const quoting = (how: "text" | "failure" | "warning"): object => ({
   type: "workflow",

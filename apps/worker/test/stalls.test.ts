@@ -10,7 +10,7 @@ let stack: TestStack;
 
 afterEach(async () => {
   await stack.stop();
-}, 30_000);
+}, 60_000);
 
 test("a prompt of which nothing is heard is interrupted and tried elsewhere, until three servers stalled with it", async () => {
   stack = await startTestStack({ simulators: 3, env: { STALL_MS: String(stallMs) } });

@@ -19,14 +19,14 @@ const proxies: TcpProxy[] = [];
 
 beforeEach(async () => {
   database = await createMigratedDatabase();
-}, 30_000);
+}, 60_000);
 
 afterEach(async () => {
   for (const proxy of proxies) proxy.thaw();
   await stack.stop();
   for (const proxy of proxies.splice(0)) await proxy.close();
   await database.drop();
-}, 30_000);
+}, 60_000);
 
 const env = { LEASE_MS: "1500", SERVER_GRACE_MS: "3000" };
 const workflow = (seconds: number): object => ({ type: "workflow", workflow: sleepWorkflow(seconds) });

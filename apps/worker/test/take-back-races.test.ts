@@ -16,7 +16,7 @@ beforeAll(async () => {
 }, 90_000);
 afterAll(async () => {
   await farm.stop();
-}, 30_000);
+}, 60_000);
 
 beforeEach(async () => {
   await farm.drainEmpty();

@@ -13,7 +13,7 @@ describe.each([
   }, 90_000);
   afterAll(async () => {
     await farm.stop();
-  }, 30_000);
+  }, 60_000);
 
   test("a waiting prompt begins on a server that falls idle, long before its own server is free", async () => {
     const { api } = farm;
@@ -76,7 +76,7 @@ describe("a waiting prompt", () => {
   }, 90_000);
   afterAll(async () => {
     await farm.stop();
-  }, 30_000);
+  }, 60_000);
 
   const image = { type: "image", prompt: "x", width: 256, height: 256, steps: 1 };
 

@@ -19,7 +19,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await client.end();
   await stack.stop();
-}, 30_000);
+}, 60_000);
 
 test("a tenant that spreads its flood over ten lanes gets as many turns as one with a single lane", async () => {
   const job = (requires: string[]) => ({

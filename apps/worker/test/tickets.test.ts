@@ -26,7 +26,7 @@ afterAll(async () => {
   await redis.quit();
   await client.end();
   await stack.stop();
-}, 30_000);
+}, 60_000);
 
 // Tickets of jobs that were accepted before there was a worker are taken together, as many as there are slots.
 const job = (): object => ({ type: "workflow", workflow: sleepWorkflow(0, { steps: 1 }) });

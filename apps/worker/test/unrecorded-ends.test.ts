@@ -38,13 +38,13 @@ beforeAll(async () => {
 afterEach(async () => {
   await Promise.all(stack.workers.splice(0).map((worker) => worker.stop()));
   await postgres.restore();
-}, 30_000);
+}, 60_000);
 
 afterAll(async () => {
   await stack.stop();
   await Promise.all([postgres.close(), comfyui.close()]);
   await database.drop();
-}, 30_000);
+}, 60_000);
 
 /** A worker that will lose its database; its server takes work already. */
 async function startFirst(env: Record<string, string> = {}): Promise<ServiceProcess> {

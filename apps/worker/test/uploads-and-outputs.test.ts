@@ -17,7 +17,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await stack.stop();
-}, 30_000);
+}, 60_000);
 
 interface Uploaded {
   id: string;
@@ -113,7 +113,7 @@ describe("another tenant's picture", () => {
   }, 60_000);
   afterAll(async () => {
     await shared.stop();
-  }, 30_000);
+  }, 60_000);
 
   const rawJob = (image: unknown): object => ({
     type: "workflow",

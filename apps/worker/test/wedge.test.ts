@@ -6,7 +6,7 @@ let stack: TestStack;
 
 afterEach(async () => {
   await stack.stop();
-}, 30_000);
+}, 60_000);
 
 test("what waits on a wedged server is taken back from it before it runs elsewhere, once", async () => {
   stack = await startTestStack({ simulators: 2 });

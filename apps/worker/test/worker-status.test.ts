@@ -51,7 +51,7 @@ afterAll(async () => {
   await stack.stop();
   await Promise.all([network.close(), networkOfApi.close()]);
   await database.drop();
-}, 30_000);
+}, 60_000);
 
 interface Listed {
   workers: { id: string; healthUrl: string; serversOwned: number }[];

@@ -14,7 +14,7 @@ let definitions: DefinitionsThread;
 beforeAll(async () => {
   opened = await openDatabaseWithDefinitions();
   ({ database, definitions } = opened);
-}, 30_000);
+}, 60_000);
 
 afterAll(async () => {
   await opened.stop();
@@ -83,7 +83,7 @@ test("workers of different zones own all servers between them, and the rows say 
     { id: "zone-b", serverIds: [idOf(3), idOf(4)], serversOwned: 2 },
   ]);
   for (const each of fleets) await each.close();
-}, 30_000);
+}, 60_000);
 
 test("a worker whose sources name no server leaves all of them to the others", async () => {
   const fleets = [fleet("has-none", []), fleet("has-all", [5, 6])];
@@ -96,7 +96,7 @@ test("a worker whose sources name no server leaves all of them to the others", a
   expect(fleets.map(({ owned }) => owned.length)).toEqual([0, 2]);
   for (const each of fleets) await each.close();
   for (const id of ["has-none", "has-all"]) await database.servers.stopWorker(id);
-}, 30_000);
+}, 60_000);
 
 test("the same loopback address on two machines is two servers by SERVER_NAME, and a warning without", async () => {
   const said: string[] = [];
@@ -121,4 +121,4 @@ test("the same loopback address on two machines is two servers by SERVER_NAME, a
   expect(said.filter((message) => message.includes("loopback"))).toEqual([]);
   expect(await balance(["pod-a", "pod-b"].map((name) => fleet(name, [8188], { log })))).toBe(1);
   expect(said.filter((message) => message.includes("set SERVER_NAME on each"))).toHaveLength(2);
-}, 30_000);
+}, 60_000);

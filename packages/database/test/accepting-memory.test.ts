@@ -11,7 +11,7 @@ let tenantId: string;
 beforeAll(async () => {
   stores = await openTestStores();
   tenantId = (await stores.tenants.defaultTenant()).id;
-}, 30_000);
+}, 60_000);
 afterAll(() => stores.close());
 
 /** In bytes, after a collection of garbage. */

@@ -133,7 +133,7 @@ test("two batches of the same graphs do not deadlock", async () => {
     WHERE prompt_text LIKE 'shared%'`);
   await client.end();
   expect(rows).toEqual([{ jobs: 3_000, graphs: 1_000 }]);
-}, 20_000);
+}, 60_000);
 
 test("ranks of a band begin at 0 again once they are large and no job of the band is queued", async () => {
   const client = new pg.Client({ connectionString: stores.url });

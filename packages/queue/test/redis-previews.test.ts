@@ -79,4 +79,4 @@ test("a process that reads its previews too slowly loses no cancel request, and 
   proxy.thaw();
   const before = pictures.length;
   await askUntil(() => pictures.slice(before).some((picture) => picture.bytes.length === 3));
-}, 30_000);
+}, 60_000);

@@ -27,7 +27,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await stack.stop();
   await database.drop();
-}, 30_000);
+}, 60_000);
 
 const image = (more: object = {}): object => ({
   type: "image",

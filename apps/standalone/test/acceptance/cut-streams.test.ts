@@ -33,7 +33,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await stack.stop();
   await database.drop();
-}, 30_000);
+}, 60_000);
 
 const eventSchema = z.object({ jobId: z.string(), sequence: z.number(), type: z.string() });
 

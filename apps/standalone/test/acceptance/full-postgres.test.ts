@@ -43,7 +43,7 @@ afterAll(async () => {
   await admin.query(`DROP ROLE ${role}`);
   await admin.end();
   await database.drop();
-}, 30_000);
+}, 60_000);
 
 /** Takes every connection that is left, and those that others let go, until it is told to stop. */
 function takeConnections(): { taken: () => number; end: () => Promise<void> } {

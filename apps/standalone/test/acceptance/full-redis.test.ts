@@ -37,7 +37,7 @@ afterAll(async () => {
   await server.stop();
   await database.drop();
   await rm(folder, { recursive: true, force: true });
-}, 30_000);
+}, 60_000);
 
 /** Ticket ids that somebody could take or holds, each as often as it is there, of all lanes. */
 async function liveTickets(): Promise<string[]> {

@@ -33,7 +33,7 @@ afterAll(async () => {
   await observer.end();
   await postgres.close();
   await database.drop();
-}, 30_000);
+}, 60_000);
 
 /** Breaks the connection on which `statement` passes before its answer does, once; resolves when it broke. */
 function loseAnswerOf(statement: RegExp): Promise<void> {

@@ -20,7 +20,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await stack.stop();
   await database.drop();
-}, 30_000);
+}, 60_000);
 
 test("a rolling restart of all workers in the middle of 200 jobs costs no render and no job", async () => {
   const api = new ApiClient(stack.url);

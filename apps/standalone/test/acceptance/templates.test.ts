@@ -15,7 +15,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await stack.stop();
   await scratch.drop();
-}, 30_000);
+}, 60_000);
 
 const template = {
   name: "blank-page",

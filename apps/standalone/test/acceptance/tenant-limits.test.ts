@@ -35,7 +35,7 @@ afterAll(async () => {
   await stack.stop();
   await database.close();
   await scratch.drop();
-}, 30_000);
+}, 60_000);
 
 const by = { keyName: "an operator's", tenantId: null };
 const client = (tenant: keyof typeof keys, api = 0): ApiClient =>

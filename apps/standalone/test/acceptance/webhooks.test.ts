@@ -32,7 +32,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await stack.stop();
   await database.drop();
-}, 30_000);
+}, 60_000);
 
 const messageSchema = z.object({
   type: z.string(),

@@ -43,7 +43,7 @@ afterAll(async () => {
   await stack.stop();
   await Promise.all([comfyui.close(), postgres.close()]);
   await database.drop();
-}, 30_000);
+}, 60_000);
 
 let started = 0;
 const workers = new Map<string, ServiceProcess>();

@@ -39,4 +39,4 @@ test("the comparison notices a server that behaves differently", async () => {
   } finally {
     await target.stop();
   }
-}, 30_000);
+}, 60_000);
