@@ -184,7 +184,19 @@ describe("a prompt", () => {
             "7": { class_type: "SaveImage", inputs: { images: ["9", 0], filename_prefix: "a" } },
           },
         },
-        { node_errors: { "7": { errors: [{ type: "exception_during_inner_validation" }] } } },
+        {
+          node_errors: {
+            "7": {
+              errors: [
+                {
+                  type: "exception_during_validation",
+                  details: "'9'",
+                  extra_info: { exception_type: "KeyError" },
+                },
+              ],
+            },
+          },
+        },
       ],
       [
         { prompt: { "7": { class_type: "SaveImage", inputs: { filename_prefix: "a" } } } },

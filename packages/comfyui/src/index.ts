@@ -29,6 +29,8 @@ export {
   toClientJsonText,
 } from "./json/exact-json.ts";
 export { isObject } from "./json/is-object.ts";
+export { liveInputsOf } from "./classes/dynamic-inputs.ts";
+export { isTruthyInPython, toPythonFloat, toPythonInt, toPythonText } from "./graph/python-values.ts";
 export { rawElements, rawMembers, rewriteStrings } from "./json/raw-json.ts";
 export { classifyExecutionError, warningOf } from "./wire/execution-errors.ts";
 export { howToExport, looksLikeEditorFormat, looksLikeGraph } from "./graph/graph-formats.ts";

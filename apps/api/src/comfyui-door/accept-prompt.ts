@@ -18,9 +18,11 @@ import { parseJsonBytes } from "../http/json-body.ts";
 import { RefusedError } from "../http/problem-document.ts";
 import { type KnownServers } from "../servers/known-servers.ts";
 import { type JobCommands } from "../submissions/job-commands.ts";
+import { coerceInputs } from "./coerce-inputs.ts";
 import { type FewAtOnce } from "./few-at-once.ts";
-import { emptyErrors, refusalOfGraph, type RefusedGraph } from "./node-errors.ts";
+import { emptyErrors, refusalOfGraph } from "./node-errors.ts";
 import { isNode, noOutputs, readPrompt, type ReadPrompt } from "./read-prompt.ts";
+import { type RefusedGraph } from "./refused-graph.ts";
 import { rewriteGraph } from "./rewrite-graph.ts";
 import { PromptRefusedError, serverError, type NodeErrors, type ServerRefusal } from "./server-refusal.ts";
 import { isNewer, newestFirst } from "./server-version.ts";
@@ -164,11 +166,12 @@ async function createPrompt(
   const { definitionOf } = view;
   const outputNodes = outputNodesOf(read, view);
   const { promptId, clientId, targets, saidHash, extraData } = read;
-  const rewritten = await rewriteGraph(read.graph, {
+  const graph = coerceInputs(read.graph, outputNodes, definitionOf);
+  const rewritten = await rewriteGraph(graph, {
     ...{ tenantId: principal.tenant.id, doorFiles: parts.files, uploads: parts.uploads, jobs: parts.jobs },
     definitionOf,
   });
-  const refused: RefusedGraph = { graph: read.graph, definitionOf, outputNodes, isNewer: view.isNewer };
+  const refused: RefusedGraph = { graph, definitionOf, outputNodes, isNewer: view.isNewer };
   const number = read.number ?? nextNumber(read.isFront);
   const said: NewDoorPrompt = {
     ...{ keyName: principal.keyName, promptId, clientId, number, saidHash, targets, outputNodes },

@@ -17,7 +17,7 @@ export async function cancelPrompts(
   const { tenant, keyName } = principal;
   const ids = await door.prompts.findActiveJobs(tenant.id, keyName, which);
   const commands = jobCommands(principal);
-  let isAny = false;
+  let [isAny, isShorter] = [false, false];
   for (let from = 0; from < ids.length; from += atOnce) {
     const outcomes = await Promise.all(
       ids.slice(from, from + atOnce).map((id) =>
@@ -29,7 +29,9 @@ export async function cancelPrompts(
       ),
     );
     isAny ||= outcomes.some(({ outcome }) => outcome !== "ended");
+    isShorter ||= outcomes.some(({ outcome }) => outcome === "cancelled");
   }
-  if (isAny) door.upgrades.noteQueue(tenant.id);
+  // Of one that runs, clients are told when it has ended.
+  if (isShorter) door.upgrades.noteQueue(tenant.id);
   return isAny;
 }

@@ -11,10 +11,13 @@ import {
 } from "@genga/jobs";
 import { isTemporaryNode } from "@genga/workflows";
 import { withoutRewrites } from "./rewrite-graph.ts";
+import { isNewer } from "./server-version.ts";
 
 export interface DoorHistoryParts {
   jobs: JobReader;
   files: Pick<DoorFiles, "nameOutputs">;
+  /** The version of the newest server; `null` = no server is known. */
+  version: () => Promise<string | null>;
 }
 
 /** Prompts in the form of a server's queue and history, as JSON texts: graphs keep the digits of their numbers. */
@@ -25,11 +28,17 @@ export class DoorHistory {
     this.#parts = parts;
   }
 
+  /** Whether the newest server is of 0.28, whose forms clients then expect. */
+  async isNewer(): Promise<boolean> {
+    return isNewer(await this.#parts.version());
+  }
+
   /** An entry of `/history`. */
   async entryOf(prompt: EndedDoorPrompt): Promise<string> {
+    const isNewer = await this.isNewer();
     const told = prompt.entry ?? JSON.stringify(await this.#untold(prompt));
     const rest = told.slice(1).trimStart();
-    return `{"prompt":${queueEntry(prompt)}${rest.startsWith("}") ? "" : ","}${rest}`;
+    return `{"prompt":${queueEntry(prompt, { isNewer })}${rest.startsWith("}") ? "" : ","}${rest}`;
   }
 
   /** The entry of a prompt whose end no server told: it timed out, was cancelled, or its worker is of an older version. */
@@ -68,8 +77,11 @@ export class DoorHistory {
   }
 }
 
-/** An entry of `/queue`: `[number, prompt id, graph, extra data, output nodes]`. */
-export function queueEntry(prompt: DoorPromptWithGraph): string {
+/**
+ * An entry of `/queue`: `[number, prompt id, graph, extra data, output nodes]`.
+ * @param isNewer servers of 0.28 say when the prompt came
+ */
+export function queueEntry(prompt: DoorPromptWithGraph, { isNewer }: { isNewer: boolean }): string {
   const { number, promptId, outputNodes, workflow, rewrites, extraData, clientId, createdAt } = prompt;
   const graph =
     rewrites.length === 0
@@ -77,10 +89,10 @@ export function queueEntry(prompt: DoorPromptWithGraph): string {
       : stringifyExactJson(withoutRewrites(parseExactJson(workflow) as Record<string, unknown>, rewrites));
   const own = JSON.stringify({
     ...(clientId !== null && { client_id: clientId }),
-    create_time: createdAt.getTime(),
+    ...(isNewer && { create_time: createdAt.getTime() }),
   });
   const given = (extraData ?? "{}").trim().slice(1, -1).trim();
-  const extra = given === "" ? own : `{${given},${own.slice(1)}`;
+  const extra = given === "" ? own : own === "{}" ? `{${given}}` : `{${given},${own.slice(1)}`;
   return `[${number},${JSON.stringify(promptId)},${graph},${extra},${JSON.stringify(outputNodes)}]`;
 }
 

@@ -49,6 +49,7 @@ function createDoorApp(
   const app = express();
   app.disable("x-powered-by");
   app.disable("etag");
+  app.enable("strict routing");
   app.set("query parser", "simple");
   app.set("trust proxy", [...trustedProxies]);
   app.use(logRequests(parts.log, parts.metrics), headers(parts.leaving));
@@ -58,17 +59,27 @@ function createDoorApp(
     app[verbs[route.method]](paths, ...handlersOf(route, parts, access));
   }
   app.use(guard(access), (request, response) => {
-    const isRead = request.method === "GET" || request.method === "HEAD";
     if (request.method === "OPTIONS") response.status(200).end();
+    else if (/^(\/api)?\/ws$/.test(request.path) && request.method === "GET")
+      response.status(400).type("text").send(noUpgrade);
+    // A server looks for the path among its files.
+    else if (request.method === "GET" || request.method === "HEAD")
+      response.status(404).type("application/octet-stream").end();
     else
-      response
-        .status(isRead ? 404 : 405)
-        .type("text")
-        .send(isRead ? "404: Not Found" : "405: Method Not Allowed");
+      response.status(405).set("allow", allowedAt(request.path)).type("text").send("405: Method Not Allowed");
   });
   app.use(answerErrors(parts));
   return app;
 }
+
+/** Methods at a path, as a server names them: files are read at any path. */
+function allowedAt(path: string): string {
+  const plain = path.replace(/^\/api(?=\/)/, "");
+  const posts = doorRoutes.some((route) => route.method === "POST" && route.path === plain);
+  return posts ? "GET,HEAD,POST" : "GET,HEAD";
+}
+
+const noUpgrade = 'No WebSocket UPGRADE hdr: None\n Can "Upgrade" only to "WebSocket".';
 
 const verbs = { GET: "get", POST: "post" } as const;
 

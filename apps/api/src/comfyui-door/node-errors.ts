@@ -1,6 +1,9 @@
-import { isObject, linkOf, specOf, type InputSpec, type ObjectInfo } from "@genga/comfyui";
+import { isObject, linkOf, liveInputsOf, specOf, type InputSpec } from "@genga/comfyui";
 import { type JobProblem } from "@genga/jobs";
-import { isNode } from "./read-prompt.ts";
+import { exceptionOf, isException } from "./node-exceptions.ts";
+import { conversionError, reprOf, textOf } from "./python-words.ts";
+import { type RefusedGraph } from "./refused-graph.ts";
+import { classOf, isNode } from "./read-prompt.ts";
 import {
   PromptRefusedError,
   serverError,
@@ -8,16 +11,6 @@ import {
   type ServerError,
   type ServerRefusal,
 } from "./server-refusal.ts";
-
-/** What a refusal in the words of a server needs besides the problems. */
-export interface RefusedGraph {
-  graph: Record<string, unknown>;
-  /** The definition of a class, by any server that has it. */
-  definitionOf: (classType: string) => ObjectInfo[string] | undefined;
-  outputNodes: readonly string[];
-  /** The shapes of 0.28, which name missing nodes and cycles. */
-  isNewer: boolean;
-}
 
 /** Tells the problems of a graph as a server would (PROTOCOL 2, PROTOCOL-0.28 1). */
 export function refusalOfGraph(problems: readonly JobProblem[], refused: RefusedGraph): PromptRefusedError {
@@ -28,7 +21,9 @@ export function refusalOfGraph(problems: readonly JobProblem[], refused: Refused
     return new PromptRefusedError(serverError("prompt_no_outputs", "Prompt has no outputs"));
   const cycle = problems.find(({ code }) => code === "dependency-cycle");
   if (cycle !== undefined) return cycleRefusal(cycle, refused);
-  const ofNodes = problems.filter(({ nodeId }) => nodeId !== undefined && isNode(refused.graph[nodeId]));
+  const ofNodes = problems.filter(
+    ({ nodeId }) => nodeId !== undefined && classOf(refused.graph[nodeId]) !== undefined,
+  );
   if (ofNodes.length === 0) {
     const type = first === undefined ? "invalid_prompt" : serverTypeOf(first.code);
     const message = problems.map(({ message: text }) => text).join(" ");
@@ -48,8 +43,12 @@ function nodeErrorsOf(problems: readonly JobProblem[], refused: RefusedGraph): S
   const nodeErrors: Record<string, NodeErrors> = {};
   for (const problem of problems) {
     const { nodeId = "" } = problem;
+    const exception = exceptionOf(problem, refused);
     nodeErrors[nodeId] ??= emptyErrors(nodeId, refused);
-    nodeErrors[nodeId].errors.push(errorOf(problem, refused));
+    // A server stops judging the node there.
+    if (exception !== undefined) nodeErrors[nodeId].errors = [exception];
+    else if (!nodeErrors[nodeId].errors.some(isException))
+      nodeErrors[nodeId].errors.push(errorOf(problem, refused));
   }
   return nodeErrors;
 }
@@ -58,7 +57,7 @@ function nodeErrorsOf(problems: readonly JobProblem[], refused: RefusedGraph): S
 export function emptyErrors(nodeId: string, { graph, outputNodes }: RefusedGraph): NodeErrors {
   const node = graph[nodeId];
   const dependent = outputNodes.filter((id) => isAbove(nodeId, id, graph));
-  return { errors: [], dependent_outputs: dependent, class_type: isNode(node) ? node.class_type : "" };
+  return { errors: [], dependent_outputs: dependent, class_type: classOf(node) ?? "" };
 }
 
 /** Whether the output node is this node, or takes what it makes. */
@@ -93,10 +92,11 @@ function missingClass({ nodeId = "" }: JobProblem, { graph, isNewer }: RefusedGr
   const meta = isObject(node) ? node["_meta"] : undefined;
   const said = isObject(meta) ? meta["title"] : undefined;
   const title = typeof said === "string" ? said : classType;
+  const isNull = isObject(node) && node["class_type"] === null;
   const message =
-    classType === null
+    classType === null && !isNull
       ? `Node '${title ?? `ID #${nodeId}`}' has no class_type. The workflow may be corrupted or a custom node is missing.`
-      : `Node '${title}' not found. The custom node may not be installed.`;
+      : `Node '${title ?? "None"}' not found. The custom node may not be installed.`;
   const info = { node_id: nodeId, class_type: classType, node_title: title };
   return serverError("missing_node_type", message, { details, extra_info: info });
 }
@@ -148,8 +148,6 @@ function ringOf(start: string, graph: Record<string, unknown>): string[] {
 const serverTypes: Readonly<Record<string, string>> = {
   "unknown-model": "value_not_in_list",
   "unknown-value": "value_not_in_list",
-  "linked-node-missing": "exception_during_inner_validation",
-  "linked-slot-missing": "exception_during_inner_validation",
   "unknown-upload": "custom_validation_failed",
   "forbidden-file": "custom_validation_failed",
   "wrong-kind-of-file": "custom_validation_failed",
@@ -162,17 +160,18 @@ function serverTypeOf(code: string): string {
 /** A list with more choices is not shown. */
 const shownChoicesMax = 20;
 
-function errorOf(problem: JobProblem, { graph, definitionOf }: RefusedGraph): ServerError {
+function errorOf(problem: JobProblem, { graph, definitionOf, isNewer }: RefusedGraph): ServerError {
   const { nodeId = "", input, message } = problem;
   const type = serverTypeOf(problem.code);
   const node = graph[nodeId];
   if (input === undefined || !isNode(node)) return serverError(type, message);
   const definition = definitionOf(node.class_type);
-  const spec = definition === undefined ? undefined : specOf(definition, input);
+  const spec =
+    definition === undefined ? undefined : specOf({ input: liveInputsOf(definition, node.inputs) }, input);
   const value = node.inputs[input];
   const config = spec === undefined ? undefined : [spec[0], spec[1] ?? {}];
   const info = { input_name: input, input_config: config, received_value: value };
-  const bounds = (name: "min" | "max"): string => shown(spec?.[1]?.[name]);
+  const bounds = (name: "min" | "max"): string => reprOf(spec?.[1]?.[name]);
   switch (type) {
     case "required_input_missing":
       return serverError(type, "Required input is missing", {
@@ -180,30 +179,33 @@ function errorOf(problem: JobProblem, { graph, definitionOf }: RefusedGraph): Se
         extra_info: { input_name: input },
       });
     case "value_smaller_than_min":
-      return serverError(type, `Value ${shown(value)} smaller than min of ${bounds("min")}`, {
+      return serverError(type, `Value ${reprOf(value)} smaller than min of ${bounds("min")}`, {
         details: input,
         extra_info: info,
       });
     case "value_bigger_than_max":
-      return serverError(type, `Value ${shown(value)} bigger than max of ${bounds("max")}`, {
+      return serverError(type, `Value ${reprOf(value)} bigger than max of ${bounds("max")}`, {
         details: input,
         extra_info: info,
       });
     case "value_not_in_list":
-      return notInList(type, input, value, spec, info);
+      return notInList({ type, input, shown: isNewer ? reprOf(value) : `'${textOf(value)}'` }, spec, info);
     case "bad_linked_input":
       return serverError(type, "Bad linked input, must be a length-2 list of [node_id, slot_index]", {
         details: input,
         extra_info: info,
       });
-    case "invalid_input_type":
-      return serverError(type, `Failed to convert an input value to a ${String(spec?.[0] ?? "")} value`, {
-        details: `${input}, ${shown(value)}, ${message}`,
-        extra_info: { ...info, exception_message: message },
+    case "invalid_input_type": {
+      const kind = String(spec?.[0] ?? "");
+      const said = conversionError(value, kind) ?? message;
+      return serverError(type, `Failed to convert an input value to a ${kind} value`, {
+        details: `${input}, ${textOf(value)}, ${said}`,
+        extra_info: { ...info, exception_message: said },
       });
+    }
     case "return_type_mismatch":
       return serverError(type, "Return type mismatch between linked nodes", {
-        details: `${input}, received_type(${String(problem.received)}) mismatch input_type(${String(spec?.[0] ?? "")})`,
+        details: `${input}, received_type(${String(problem.received)}) mismatch input_type(${textOf(spec?.[0] ?? "")})`,
         extra_info: {
           input_name: input,
           input_config: config,
@@ -216,20 +218,13 @@ function errorOf(problem: JobProblem, { graph, definitionOf }: RefusedGraph): Se
         details: `${input} - ${message}`,
         extra_info: { input_name: input },
       });
-    case "exception_during_inner_validation":
-      return serverError(type, "Exception when validating inner node", {
-        details: message,
-        extra_info: { ...info, exception_message: message, linked_node: value },
-      });
     default:
       return serverError(type, message, { details: input, extra_info: info });
   }
 }
 
 function notInList(
-  type: string,
-  input: string,
-  value: unknown,
+  { type, input, shown }: { type: string; input: string; shown: string },
   spec: InputSpec | undefined,
   info: Record<string, unknown>,
 ): ServerError {
@@ -237,17 +232,9 @@ function notInList(
   const listed = Array.isArray(slot) ? (slot as unknown[]) : options?.["options"];
   const choices: unknown[] = Array.isArray(listed) ? listed : [];
   const isLong = choices.length > shownChoicesMax;
-  const list = isLong ? `(list of length ${choices.length})` : `[${choices.map(shown).join(", ")}]`;
+  const list = isLong ? `(list of length ${choices.length})` : `[${choices.map(reprOf).join(", ")}]`;
   return serverError(type, "Value not in list", {
-    details: `${input}: ${shown(value)} not in ${list}`,
+    details: `${input}: ${shown} not in ${list}`,
     extra_info: isLong ? { ...info, input_config: null } : info,
   });
-}
-
-/** A value as Python writes it, for the kinds that graphs have. */
-function shown(value: unknown): string {
-  if (typeof value === "string") return `'${value.slice(0, 1_000)}'`;
-  if (value === null || value === undefined) return "None";
-  if (typeof value === "boolean") return value ? "True" : "False";
-  return JSON.stringify(value).slice(0, 1_000);
 }

@@ -41,15 +41,15 @@ export function ownDoorParts(
   { redis, ...live }: Pick<DoorSocketsOptions, "feed" | "keyWatch" | "log"> & { redis: DoorMessagesOptions },
 ): OwnDoorParts {
   const { doorPrompts: prompts, doorFiles: files, doorClients: clients, jobReader: jobs } = database;
-  const history = new DoorHistory({ jobs, files });
+  const definitions = new ServedDefinitions({ servers, store: database.servers });
+  const history = new DoorHistory({ jobs, files, version: () => definitions.version() });
   return {
-    ...{ prompts, files, history, askedHistory: new AskedHistory() },
+    ...{ prompts, files, history, definitions, askedHistory: new AskedHistory() },
     upgrades: createDoorSockets({
       ...{ ...live, prompts, clients, jobs, storage, features: JSON.stringify(doorFeatures) },
       messages: new RedisDoorMessageTaker(redis),
       entryOf: (prompt) => history.entryOf(prompt),
     }),
-    definitions: new ServedDefinitions({ servers, store: database.servers }),
     pictures: new PictureConversions(storage),
   };
 }

@@ -118,3 +118,9 @@ function readTargets(given: unknown): string[] | null {
 export function isNode(node: unknown): node is Workflow[string] {
   return isObject(node) && typeof node["class_type"] === "string" && isObject(node["inputs"]);
 }
+
+/** The class of a node, also of one whose inputs are not as a server needs them. */
+export function classOf(node: unknown): string | undefined {
+  const classType = isObject(node) ? node["class_type"] : undefined;
+  return typeof classType === "string" ? classType : undefined;
+}

@@ -40,7 +40,7 @@ const forEver: Caching = { maxAgeSeconds: 31_536_000, isShared: false };
 export type SentFile = Pick<
   JobOutput,
   "id" | "kind" | "filename" | "mediaType" | "bytes" | "sha256" | "storageKey" | "text" | "createdAt"
->;
+> & { /** In place of the one that follows from the file. */ contentDisposition?: string | undefined };
 
 /**
  * Sends the bytes of an output, or the range that the request asks for.
@@ -73,7 +73,7 @@ function setHeaders(response: Response, output: SentFile, { maxAgeSeconds, isSha
   const { mediaType, contentDisposition: disposition } = headersOfOutput(output);
   response.set({
     "content-type": mediaType,
-    "content-disposition": disposition,
+    "content-disposition": output.contentDisposition ?? disposition,
     "content-security-policy": `default-src 'none'; ${isPlayed(mediaType) ? playedPolicy : "sandbox"}`,
     "cross-origin-resource-policy": isShared ? "cross-origin" : "same-origin",
     "x-content-type-options": "nosniff",

@@ -37,7 +37,8 @@ export function doorEntryOf(
       namedNode(node, shown, (key, index) => names.find(nodeId, key, index)),
     ]),
   );
-  const text = textOf(named, shown(status), shown(meta));
+  const metaShown = [...rawMembers(meta)].filter(([nodeId]) => !door.socketNodes.includes(nodeId));
+  const text = textOf(named, shown(status), shown(objectOf(metaShown)));
   const said = JSON.stringify(door.promptId);
   const told = text.replaceAll(`"${promptId}"`, () => said);
   return isSmall(told) ? told : cut(told);

@@ -42,7 +42,7 @@ export async function run(url: string, graph: PythonDict): Promise<void> {
     throw new Error(`what the recorded server had in its cache was refused: ${await reply.text()}`);
   for (;;) {
     const queue = await (await fetch(`${url}/prompt`)).text();
-    if (/"queue_remaining": 0\b/.test(queue)) break;
+    if (/"queue_remaining": ?0\b/.test(queue)) break;
     await delay(20);
   }
   await fetch(`${url}/history`, { method: "POST", body: JSON.stringify({ clear: true }) });

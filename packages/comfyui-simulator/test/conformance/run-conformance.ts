@@ -45,6 +45,7 @@ export async function replayAgainst(
   const result = await replayRecording(url, events, {
     silenceMs: target.silenceMs,
     ...options,
+    isFarm: target.name === "door" || target.name === "door of three",
     outputClasses: await outputClassesOf(url),
     onNote: (text) => target.onNote(text),
     onCase: (title, index) => target.onCase(recording, title, index),

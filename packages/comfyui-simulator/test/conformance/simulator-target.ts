@@ -18,6 +18,11 @@ const optionsByFurnishing: Readonly<Record<Recording["furnishing"], SimulatorOpt
   "much-memory": { timing: fast, models: noModels, cacheKeeps: "every-prompt" },
 };
 
+/** A simulator like the server of a recording. */
+export function simulatorOptionsFor({ version, furnishing }: Recording): SimulatorOptions {
+  return { api: version === "0.28" ? "0.28" : "0.3", ...optionsByFurnishing[furnishing] };
+}
+
 /** How long the recorded server was stopped between "frozen" and "continued". */
 const frozenMs = 2_000;
 
@@ -34,10 +39,9 @@ export class SimulatorTarget implements Target {
     this.#more = more;
   }
 
-  async prepare({ version, furnishing }: Recording): Promise<string> {
+  async prepare(recording: Recording): Promise<string> {
     await this.stop();
-    const api = version === "0.28" ? "0.28" : "0.3";
-    this.#options = { api, ...optionsByFurnishing[furnishing], ...this.#more };
+    this.#options = { ...simulatorOptionsFor(recording), ...this.#more };
     this.#simulator = await startSimulator(this.#options);
     return this.#simulator.url;
   }

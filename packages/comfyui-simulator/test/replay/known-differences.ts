@@ -6,6 +6,7 @@ export class Translation {
   readonly #texts = new Map<string, string>();
   #pattern: RegExp | undefined;
   #numberOffset: number | undefined;
+  readonly #numbers = new Map<number, number>();
   readonly #givenNumbers = new Set<number>();
 
   /** @param isFirstWord keeps what was learnt before */
@@ -15,8 +16,11 @@ export class Translation {
     this.#pattern = undefined;
   }
 
-  learnNumber(recorded: PythonValue, actual: PythonValue): void {
-    if (typeof recorded === "number" && typeof actual === "number") this.#numberOffset ??= recorded - actual;
+  /** @param isOwn the server's numbers are no counter, so that one says nothing about the others */
+  learnNumber(recorded: PythonValue, actual: PythonValue, isOwn = false): void {
+    if (typeof recorded !== "number" || typeof actual !== "number") return;
+    if (isOwn && !this.#givenNumbers.has(recorded)) this.#numbers.set(recorded, actual);
+    else this.#numberOffset ??= recorded - actual;
   }
 
   /** After requests were left out, the server's counter stands elsewhere. */
@@ -47,6 +51,8 @@ export class Translation {
   /** A recorded queue number as it should appear in the replay. */
   number(recorded: number): number {
     if (this.#givenNumbers.has(recorded)) return recorded;
+    const known = this.#numbers.get(recorded);
+    if (known !== undefined) return known;
     const offset = this.#numberOffset ?? 0;
     return recorded < 0 ? recorded + offset : recorded - offset;
   }

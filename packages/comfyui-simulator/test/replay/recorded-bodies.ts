@@ -8,18 +8,21 @@ export function rawBody(recorded: PythonValue | undefined): PythonValue | undefi
   return length === undefined ? recorded : "x".repeat(Number(length));
 }
 
-/** The form that a recorded upload was sent in. */
-export function formOf(multipart: PythonDict): FormData {
+/**
+ * The form that a recorded upload was sent in.
+ * @param side the width and height of its pictures
+ */
+export function formOf(multipart: PythonDict, side: number): FormData {
   const form = new FormData();
   for (const [key, value] of dictAt(multipart, "fields")) form.append(key, pythonText(value));
   for (const [key, value] of multipart) {
     const named = typeof value === "string" ? /^\((.+), \d+x\d+ PNG\)$/.exec(value)?.[1] : undefined;
-    if (named !== undefined) form.append(key, new Blob([new Uint8Array(fileBytes(75))]), named);
-    else if (typeof value === "string") appendNamed(form, key, value);
+    if (named !== undefined) form.append(key, new Blob([new Uint8Array(fileBytes(75, side))]), named);
+    else if (typeof value === "string") appendNamed(form, key, value, side);
   }
   for (const [key, value] of dictAt(multipart, "files")) {
     const file = isDict(value) ? value : new Map<string, PythonValue>();
-    const bytes = fileBytes(Number(file.get("byteLength")));
+    const bytes = fileBytes(Number(file.get("byteLength")), side);
     form.append(
       key,
       new Blob([new Uint8Array(bytes)], { type: textAt(file, "contentType") }),
@@ -38,23 +41,23 @@ const knownFiles: Readonly<Record<string, string>> = {
 };
 
 /** A field, or a file that was recorded as `name (75 bytes)`. */
-function appendNamed(form: FormData, key: string, value: string): void {
+function appendNamed(form: FormData, key: string, value: string, side: number): void {
   const [, filename, length] = /^(.+) \((\d+) bytes\)$/.exec(value) ?? [];
   const known = knownFiles[value];
   if (known !== undefined) form.append(key, new Blob([known]), value);
   else if (filename === undefined) form.append(key, value);
   else {
     // The client of these recordings wrote slashes in file names that way.
-    const bytes = new Uint8Array(fileBytes(Number(length)));
+    const bytes = new Uint8Array(fileBytes(Number(length), side));
     form.append(key, new Blob([bytes]), filename.replaceAll("/", "%2F"));
   }
 }
 
 /** Some file of that length: text when it is short, else a small picture with something behind its end. */
-function fileBytes(length: number): Buffer {
+function fileBytes(length: number, side: number): Buffer {
   if (length < 70) return Buffer.from("hello".slice(0, length));
   const picture = encodePng(
-    { width: 8, height: 8, rgb: new Uint8Array(192).fill(length % 256) },
+    { width: side, height: side, rgb: new Uint8Array(side * side * 3).fill(length % 256) },
     new Map(),
     9,
   );

@@ -23,6 +23,8 @@ export interface ReplayOptions {
   /** Classes of output nodes: a prompt with several of them runs them in an order that is random. */
   readonly outputClasses?: ReadonlySet<string>;
   readonly silenceMs?: number;
+  /** The server may be a farm: it numbers prompts by the time, and its caches hold something else than one server's. */
+  readonly isFarm?: boolean;
 }
 
 /** One thing that the server said otherwise than in the recording; several may belong to one exchange. */
@@ -38,6 +40,10 @@ export interface ReplayResult {
   /** Number of exchanges left out, by reason. */
   readonly skipped: ReadonlyMap<string, number>;
 }
+
+/** The width and height of uploaded pictures, and how a PNG of that size begins. */
+const recordedSide = 8;
+const recordedHead = "89504e470d0a1a0a0000000d494844520000000800000008";
 
 /** Shorter pauses were only the recorder's own, longer ones waited for a server to start. */
 const pauseMsMin = 190;
@@ -74,8 +80,14 @@ class Replay {
   readonly #requests = new Map<number, PythonDict>();
   readonly #recordedReplies: ReadonlyMap<number, PythonDict>;
   readonly #unorderedPrompts: ReadonlySet<string>;
+  /** The graphs of prompts that were accepted, by recorded id. */
+  readonly #graphs: ReadonlyMap<string, PythonDict>;
   /** Recorded messages of a prompt with several outputs, until it ends; by socket. */
   readonly #runs = new Map<string, PythonDict[]>();
+  /** The farm's caches held something else for these runs, by socket: what is told of it. */
+  readonly #cachedOtherwise = new Map<string, string>();
+  /** The recorded ids of such prompts. */
+  readonly #otherPrompts = new Map<string, string>();
   #title = "";
   #caseIndex = -1;
   #skipReason: string | undefined;
@@ -94,7 +106,8 @@ class Replay {
         .filter(({ kind }) => kind === "http_response")
         .map(({ fields }) => [Number(fields.get("n")), fields]),
     );
-    this.#unorderedPrompts = promptsWithSeveralOutputs(events, options.outputClasses ?? new Set());
+    this.#graphs = graphsOf(events);
+    this.#unorderedPrompts = promptsWithSeveralOutputs(this.#graphs, options.outputClasses ?? new Set());
   }
 
   result(): ReplayResult {
@@ -128,7 +141,7 @@ class Replay {
         (response) => response.text(),
         () => "",
       );
-      if (/"queue_remaining": 0\b/.test(reply)) break;
+      if (/"queue_remaining": ?0\b/.test(reply)) break;
       await delay(100);
     }
     await delay(100);
@@ -196,6 +209,11 @@ class Replay {
     }
   }
 
+  /** Of pictures that are uploaded: farms take none that are as small as the recorded ones. */
+  get #uploadSide(): number {
+    return this.#options.isFarm === true ? 16 : recordedSide;
+  }
+
   get #silenceMs(): number {
     return this.#isSilent ? 100 : (this.#options.silenceMs ?? 8_000);
   }
@@ -234,8 +252,38 @@ class Replay {
     return inbox;
   }
 
-  #differ(text: string, exchange = this.#compared): void {
-    this.#differences.push({ exchange, text: `${this.#title}: ${text}` });
+  /** @param mark says of a difference that another one is its cause */
+  #differ(text: string, mark = ""): void {
+    this.#differences.push({ exchange: this.#compared, text: `${this.#title}: ${text}${mark}` });
+  }
+
+  /** Notes that a run found other results in the cache, after which its messages cannot be in the recorded order. */
+  #noteCache(name: string, recorded: PythonDict, actual: PythonDict): string | undefined {
+    if (this.#options.isFarm !== true) return undefined;
+    if (![recorded, actual].every((message) => textAt(message, "type") === "execution_cached"))
+      return undefined;
+    const [before, now] = [nodesIn(recorded), nodesIn(actual)];
+    const promptId = textAt(dictAt(recorded, "data"), "prompt_id");
+    const outputs = this.#outputNodesOf(promptId);
+    const isSame = before.length === now.length && before.every((node) => now.includes(node));
+    if (isSame) return undefined;
+    const savesAgain =
+      now.every((node) => before.includes(node)) &&
+      before.every((node) => now.includes(node) || outputs.has(pythonText(node)));
+    const mark = savesAgain ? " [saves again]" : " [cached otherwise]";
+    this.#cachedOtherwise.set(name, mark);
+    this.#otherPrompts.set(promptId, mark);
+    return mark;
+  }
+
+  #outputNodesOf(promptId: string): Set<string> {
+    const classes = this.#options.outputClasses ?? new Set();
+    const graph = this.#graphs.get(promptId) ?? new Map<string, PythonValue>();
+    return new Set(
+      [...graph].flatMap(([id, node]) =>
+        isDict(node) && classes.has(textAt(node, "class_type")) ? [id] : [],
+      ),
+    );
   }
 
   #sendMessage(inbox: Inbox, message: PythonValue): void {
@@ -277,8 +325,13 @@ class Replay {
     const actual = parsePythonJson(message.text);
     if (isDict(actual)) this.#learn(expected, actual);
     const found = difference(canonical(recorded, this.#translation), canonical(actual));
+    const mark = isDict(actual) ? this.#noteCache(name, expected, actual) : undefined;
+    if (mark !== undefined) this.#runs.set(name, []);
     if (found)
-      this.#differ(`${name} message ${textAt(expected, "type")}${found} (${message.text.slice(0, 120)})`);
+      this.#differ(
+        `${name} message ${textAt(expected, "type")}${found} (${message.text.slice(0, 120)})`,
+        mark,
+      );
   }
 
   /**
@@ -323,15 +376,21 @@ class Replay {
       const twin = actual.find((other) => sameNode(message, other));
       if (twin) this.#learn(message, twin);
     }
+    for (const message of run) {
+      const twin = actual.find((other) => sameNode(message, other));
+      if (twin && textAt(message, "type") === "execution_cached") this.#noteCache(name, message, twin);
+    }
+    const mark = this.#cachedOtherwise.get(name);
+    this.#cachedOtherwise.delete(name);
     const left = actual.map((message) => JSON.stringify(canonical(withoutProgress(message))));
     for (const message of run) {
       this.#compared++;
       const text = JSON.stringify(canonical(withoutProgress(message), this.#translation));
       const place = left.indexOf(text);
-      if (place === -1) this.#differ(`${name} was not told in any order: ${text.slice(0, 150)}`);
+      if (place === -1) this.#differ(`${name} was not told in any order: ${text.slice(0, 150)}`, mark);
       else left.splice(place, 1);
     }
-    if (left.length > 0) this.#differ(`${name} was told too much: ${String(left[0]).slice(0, 150)}`);
+    if (left.length > 0) this.#differ(`${name} was told too much: ${String(left[0]).slice(0, 150)}`, mark);
     return true;
   }
 
@@ -387,7 +446,7 @@ class Replay {
     if (given !== undefined) this.#translation.learnGivenNumber(given);
     const multipart = fields.get("multipart");
     const init: RequestInit = { method: textAt(fields, "method"), headers };
-    if (isDict(multipart ?? null)) init.body = formOf(multipart as PythonDict);
+    if (isDict(multipart ?? null)) init.body = formOf(multipart as PythonDict, this.#uploadSide);
     else if (typeof body === "string" && init.method !== "GET") init.body = body;
     const path = this.#translation.text(textAt(fields, "path"));
     this.#replies.set(
@@ -399,7 +458,8 @@ class Replay {
   }
 
   #headerValue(key: string, value: string): string {
-    if (key === "Origin") return value.replace(/^http:\/\/127\.0\.0\.1:(8188|17000)$/, this.#url);
+    if (key === "Origin")
+      return value.replace(/^http:\/\/127\.0\.0\.1:(8188|17000)$/, new URL(this.#url).origin);
     if (key === "If-None-Match") return this.#translation.text(value);
     return value;
   }
@@ -413,6 +473,11 @@ class Replay {
     const where = `${textAt(request, "method")} ${textAt(request, "path")}`;
     if (reply instanceof Error) {
       this.#differ(`${where} failed: ${reply.message}`);
+      return;
+    }
+    if (this.#options.isFarm === true && fields.get("status") === 500 && reply.status < 500) {
+      this.#differ(`${where} status 500 became ${reply.status}`);
+      await reply.arrayBuffer();
       return;
     }
     if (reply.status !== fields.get("status")) this.#differ(`${where} status ${reply.status}`);
@@ -453,7 +518,8 @@ class Replay {
       const [from, to] = [recorded.get("prompt_id"), actual.get("prompt_id")];
       if (typeof from === "string" && typeof to === "string") {
         if (from.length > 30) this.#translation.learnText(from, to);
-        this.#translation.learnNumber(recorded.get("number") ?? null, actual.get("number") ?? null);
+        const isOwn = this.#options.isFarm === true;
+        this.#translation.learnNumber(recorded.get("number") ?? null, actual.get("number") ?? null, isOwn);
       }
     }
     if (where.includes("/history") && isDict(recorded) && isDict(actual)) {
@@ -463,7 +529,8 @@ class Replay {
     }
     const compared = isTrimmed ? trimmedLike(recorded, actual, (key) => this.#translation.text(key)) : actual;
     const found = difference(canonical(recorded, this.#translation), canonical(compared));
-    if (found) this.#differ(`${where} body${found}`);
+    const other = [...this.#otherPrompts].find(([id]) => where.includes("/history/") && where.endsWith(id));
+    if (found) this.#differ(`${where} body${found}`, other?.[1]);
   }
 
   #compareHeaders(where: string, recorded: PythonDict, reply: Response): void {
@@ -496,7 +563,9 @@ class Replay {
   /** Pictures must have the recorded size and kind, other files the recorded beginning. */
   #compareFile(where: string, recorded: PythonDict, bytes: Buffer): void {
     const head = textAt(recorded, "headHex");
-    const digits = head.startsWith("89504e47") ? 52 : 8;
+    // The size of a picture stands behind its first 16 bytes.
+    const isLarger = this.#uploadSide > recordedSide && head.startsWith(recordedHead);
+    const digits = isLarger ? 32 : head.startsWith("89504e47") ? 52 : 8;
     const length = head.startsWith("000000") ? 24 : digits;
     const actual = bytes.subarray(0, 32).toString("hex");
     const compare = (text: string): string =>
@@ -520,24 +589,35 @@ function timeOf(fields: PythonDict): number {
   return at instanceof PythonFloat ? at.value : Number(at);
 }
 
-/** The recorded ids of prompts whose graphs have more than one output node. */
-function promptsWithSeveralOutputs(
-  events: readonly RecordedEvent[],
-  outputClasses: ReadonlySet<string>,
-): Set<string> {
-  const requests = new Set<number>();
-  const prompts = new Set<string>();
+/** The graphs of the prompts that were accepted, by recorded id. */
+function graphsOf(events: readonly RecordedEvent[]): Map<string, PythonDict> {
+  const requests = new Map<number, PythonDict>();
+  const graphs = new Map<string, PythonDict>();
   for (const { kind, fields } of events) {
     const number = Number(fields.get("n"));
-    if (kind === "http_request") {
-      const nodes = [...dictAt(dictAt(fields, "body"), "prompt").values()];
-      const outputs = nodes.filter((node) => isDict(node) && outputClasses.has(textAt(node, "class_type")));
-      if (outputs.length > 1) requests.add(number);
-    } else if (kind === "http_response" && requests.has(number)) {
-      prompts.add(textAt(dictAt(fields, "body"), "prompt_id"));
-    }
+    if (kind === "http_request") requests.set(number, dictAt(dictAt(fields, "body"), "prompt"));
+    const graph = requests.get(number);
+    const promptId = textAt(dictAt(fields, "body"), "prompt_id");
+    if (kind === "http_response" && graph !== undefined && promptId !== "") graphs.set(promptId, graph);
   }
-  return prompts;
+  return graphs;
+}
+
+/** The recorded ids of prompts whose graphs have more than one output node. */
+function promptsWithSeveralOutputs(
+  graphs: ReadonlyMap<string, PythonDict>,
+  outputClasses: ReadonlySet<string>,
+): Set<string> {
+  const isOutput = (node: PythonValue): boolean =>
+    isDict(node) && outputClasses.has(textAt(node, "class_type"));
+  return new Set(
+    [...graphs].flatMap(([id, graph]) => ([...graph.values()].filter(isOutput).length > 1 ? [id] : [])),
+  );
+}
+
+function nodesIn(message: PythonDict): PythonValue[] {
+  const nodes = dictAt(message, "data").get("nodes");
+  return Array.isArray(nodes) ? nodes : [];
 }
 
 function isEnd(message: PythonDict): boolean {

@@ -6,7 +6,7 @@ import {
   type JobOutput,
   type Upload,
 } from "@genga/jobs";
-import { contentDisposition } from "../../http/content-disposition.ts";
+import { contentDisposition, isSafeToShow } from "../../http/content-disposition.ts";
 import { sendOutput } from "../../http/send-output.ts";
 import { leftSignal, waitForEnd } from "../../jobs/wait-for-end.ts";
 import { keepUpload } from "../../uploads/keep-upload.ts";
@@ -39,22 +39,43 @@ export const view: DoorRoute = {
     const conversion = readConversion(queryOf(request, "preview"), queryOf(request, "channel"));
     if (conversion !== undefined) {
       const picture = await parts.door.pictures.convert(output, conversion);
-      response.set("content-disposition", contentDisposition("inline", wanted.name));
+      const { mediaType } = picture;
+      const disposition = dispositionOf(wanted.name, mediaType) ?? contentDisposition("inline", wanted.name);
+      response.set("content-disposition", disposition);
       response.type(picture.mediaType).send(picture.bytes);
       return;
     }
     const header = request.get("if-none-match");
     const isSent = await sendOutput(
       { request, response },
-      { ...output, filename: wanted.name },
+      asServed(output, wanted.name),
       parts,
       header === undefined ? {} : { "If-None-Match": header },
       // The name may stand for another file later.
       { maxAgeSeconds: 0, isShared: false },
     );
-    if (!isSent) response.status(304).end();
+    if (isSent) return;
+    response.removeHeader("accept-ranges");
+    response.status(304).end();
   },
 };
+
+/** Of a file that a browser would run, or that a server has no type for, a server says nothing but that it is bytes. */
+function asServed(output: JobOutput, filename: string): Parameters<typeof sendOutput>[1] {
+  const { mediaType: type } = output;
+  // Servers go by the name.
+  const byName = type === "image/apng" ? "image/png" : type;
+  const mediaType = isSafeToShow(byName) || byName.startsWith("text/plain") ? byName : bytesType;
+  return { ...output, filename, mediaType, contentDisposition: dispositionOf(filename, mediaType) };
+}
+
+const bytesType = "application/octet-stream";
+
+/** A server names no type of disposition; `undefined` = the file is not safe to show, or its name needs the longer form. */
+function dispositionOf(name: string, mediaType: string): string | undefined {
+  const isPlain = /^[\x20-\x7e]+$/.test(name) && !/["\\]/.test(name);
+  return isPlain && (isSafeToShow(mediaType) || mediaType === bytesType) ? `filename="${name}"` : undefined;
+}
 
 /** Which file is asked for, or the status of the refusal (PROTOCOL 7). */
 function readViewed({ request }: DoorRequest): DoorFileName | number {
@@ -127,37 +148,39 @@ export const uploadImage: DoorRoute = {
   id: "uploadImage",
   method: "POST",
   path: "/upload/image",
-  handle: async (asked, parts) => {
-    const { fields, file } = await receiveForm(asked, parts);
-    const wanted = readWanted(fields, file?.filename);
-    if (wanted === undefined || file === undefined) {
-      asked.response.status(400).end();
-      return;
-    }
-    await answerNamed(asked, parts, { wanted, upload: file.upload, fields });
-  },
+  handle: (asked, parts) =>
+    orNoFile(asked, async () => {
+      const { fields, file } = await receiveForm(asked, parts);
+      const wanted = readWanted(fields, file?.filename);
+      if (wanted === undefined || file === undefined) {
+        asked.response.status(400).end();
+        return;
+      }
+      await answerNamed(asked, parts, { wanted, upload: file.upload, fields });
+    }),
 };
 
 export const uploadMask: DoorRoute = {
   id: "uploadMask",
   method: "POST",
   path: "/upload/mask",
-  handle: async (asked, parts) => {
-    const { fields, file } = await receiveForm(asked, parts);
-    const wanted = readWanted(fields, file?.filename);
-    const original = readReference(fields.get("original_ref"));
-    if (wanted === undefined || original === undefined || file === undefined) {
-      asked.response.status(400).end();
-      return;
-    }
-    const found = await findFile(original, asked, parts);
-    const tenantId = asked.principal.tenant.id;
-    if (found === undefined) throw new RefusedError("upload-not-found", "original_ref names no file.");
-    const mask = asOutput(file.upload, file.filename);
-    const picture = await parts.door.pictures.withAlphaOf(found, mask);
-    const upload = await keepUpload(picture, leftSignal(asked.response), { ...parts, tenantId });
-    await answerNamed(asked, parts, { wanted, upload, fields });
-  },
+  handle: (asked, parts) =>
+    orNoFile(asked, async () => {
+      const { fields, file } = await receiveForm(asked, parts);
+      const wanted = readWanted(fields, file?.filename);
+      const original = readReference(fields.get("original_ref"));
+      if (wanted === undefined || original === undefined || file === undefined) {
+        asked.response.status(400).end();
+        return;
+      }
+      const found = await findFile(original, asked, parts);
+      const tenantId = asked.principal.tenant.id;
+      if (found === undefined) throw new RefusedError("upload-not-found", "original_ref names no file.");
+      const mask = asOutput(file.upload, file.filename);
+      const picture = await parts.door.pictures.withAlphaOf(found, mask);
+      const upload = await keepUpload(picture, leftSignal(asked.response), { ...parts, tenantId });
+      await answerNamed(asked, parts, { wanted, upload, fields });
+    }),
 };
 
 async function receiveForm(
@@ -177,6 +200,18 @@ async function receiveForm(
     ),
   );
   return { fields, file: kept.find(({ field }) => field === "image") };
+}
+
+/** A form without a file, or a body that is no form, is answered by a server without a word. */
+async function orNoFile(asked: DoorRequest, receive: () => Promise<void>): Promise<void> {
+  try {
+    await receive();
+  } catch (error) {
+    const isNoForm = !/^multipart\/form-data/i.test(asked.request.headers["content-type"] ?? "");
+    const isEmpty = error instanceof RefusedError && error.code === "bad-request";
+    if (!isNoForm && !isEmpty) throw error;
+    asked.response.status(400).end();
+  }
 }
 
 /** Under which name the client wants the file; `undefined` = no file may have it. */

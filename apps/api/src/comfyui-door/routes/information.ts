@@ -146,7 +146,7 @@ export const getSystemStats: DoorRoute = {
 /** Names of devices stay as their server has them; which server it is, tenants do not learn. */
 function devicesOf(devices: readonly ServerDevice[], server: number): object[] {
   return devices.map(({ name, type, totalBytes, freeBytes }, index) => ({
-    ...{ name: `server ${server}: ${name}`, type, index },
+    ...{ name: `server ${server}: ${name}`, type, index: type === "cpu" ? null : index },
     ...{
       vram_total: totalBytes,
       vram_free: freeBytes,

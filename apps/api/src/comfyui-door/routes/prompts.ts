@@ -64,6 +64,7 @@ export const getQueue: DoorRoute = {
   handle: async ({ response, principal: { tenant, keyName } }, { door, stallLimit }) => {
     stallLimit.watch(response);
     response.type("json");
+    const isNewer = await door.history.isNewer();
     response.write('{"queue_running":[');
     let [isRunning, isFirst] = [true, true];
     const believedOpen = door.askedHistory.believedOpen({ tenantId: tenant.id, keyName });
@@ -73,7 +74,7 @@ export const getQueue: DoorRoute = {
           response.write('],"queue_pending":[');
           [isRunning, isFirst] = [false, true];
         }
-        if (!(await writePart(response, `${isFirst ? "" : ","}${queueEntry(prompt)}`))) return;
+        if (!(await writePart(response, `${isFirst ? "" : ","}${queueEntry(prompt, { isNewer })}`))) return;
         isFirst = false;
       }
     }

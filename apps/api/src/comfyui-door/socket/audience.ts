@@ -68,7 +68,8 @@ export class Audience {
       for (const socket of sockets) {
         if (item.kind === "frame") {
           const { frame, serverPromptId } = item;
-          socket.frame(frame, { serverPromptId, promptId, node: currentNode });
+          const isForAll = prompt.clientId === null;
+          socket.frame(frame, { serverPromptId, promptId, node: currentNode, isForAll });
         } else if (item.type === "executing") socket.executing(promptId, item.node ?? null, item.json);
         else socket.text(item.type, item.json);
       }

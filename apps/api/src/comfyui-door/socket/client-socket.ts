@@ -127,21 +127,25 @@ export class ClientSocket {
 
   /**
    * A binary message of a server about a prompt of this client.
-   * @param about its names: the server's, and the client's; the node that runs
+   * @param about its names: the server's, and the client's; the node that runs; whether all clients are told, which a server does
+   * without metadata
    */
-  frame(frame: Uint8Array, about: { serverPromptId: string; promptId: string; node: string | null }): void {
+  frame(
+    frame: Uint8Array,
+    about: { serverPromptId: string; promptId: string; node: string | null; isForAll: boolean },
+  ): void {
     if (this.waitingBytes >= droppingBytes) return;
     const buffer = Buffer.from(frame.buffer, frame.byteOffset, frame.byteLength);
     const parts = previewParts(buffer);
     if (parts === undefined) this.#send(buffer);
-    else if (this.#wantsMetadata) {
+    else if (this.#wantsMetadata && !about.isForAll) {
       const { serverPromptId, promptId, node } = about;
       const metadata =
         parts.metadata === undefined
           ? metadataOf(promptId, node ?? "", parts.format)
           : withAlias(parts.metadata, serverPromptId, promptId);
       this.#send(previewWithMetadataFrame(metadata, parts.image));
-    } else if (this.#shownPromptId === about.promptId) {
+    } else if (about.isForAll || this.#shownPromptId === about.promptId) {
       if (this.#preview !== null) this.#send(this.#preview);
       this.#preview = previewFrame(parts.format, parts.image);
     }

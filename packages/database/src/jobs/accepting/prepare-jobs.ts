@@ -32,7 +32,10 @@ export interface PreparedGraph {
   hash: string;
   /** The graph for the `jsonb` column. */
   json: string;
-  /** The original text, if `jsonb` would change the spelling of a number in it. */
+  /**
+   * The original text, if `jsonb` would change the spelling of a number in it. Of a prompt of ComfyUI's clients always: a server runs
+   * nodes in an order that follows from that of the graph, which `jsonb` changes.
+   */
   text: string | null;
 }
 
@@ -53,6 +56,7 @@ export async function prepareJobs(jobs: NewJob[], batch: NewBatch | null): Promi
     assertStorable(path, isStorable(value ?? null));
   }
   const graphs = new Map<string, string>();
+  const inOrder = new Set<string>();
   const lanes = new Map<string, Lane>();
   const prepared: PreparedJob[] = [];
   const needed = new Set(jobs.flatMap(({ dependsOn = [] }) => dependsOn));
@@ -68,6 +72,7 @@ export async function prepareJobs(jobs: NewJob[], batch: NewBatch | null): Promi
       assertStorable("workflow", isStorableJson(workflow));
       graphs.set(workflowHash, workflow);
     }
+    if (job.door !== undefined) inOrder.add(workflowHash);
     const batchIndex = batch === null ? null : (job.batchIndex ?? index);
     if (lane !== null && lanes.get(lane.name)?.isGuessed !== true) lanes.set(lane.name, lane);
     const hasDependents = needed.has(job.id);
@@ -80,7 +85,10 @@ export async function prepareJobs(jobs: NewJob[], batch: NewBatch | null): Promi
   return {
     prepared,
     lanes: [...lanes.values()],
-    graphs: sorted.map(([hash, text]) => ({ hash, ...storedGraph(text) })),
+    graphs: sorted.map(([hash, text]) => {
+      const graph = storedGraph(text);
+      return { hash, ...graph, text: inOrder.has(hash) ? text : graph.text };
+    }),
   };
 }
 
