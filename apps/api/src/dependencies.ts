@@ -214,7 +214,9 @@ export async function openDependencies(
       newWebhooks: sending.newWebhooks,
       newServers: new NewServers(settings),
       ...operatorParts(database, settings, { servers, tickets }),
-      door: ownDoorParts(database, servers, storage, { feed, redis, keyWatch: accessParts.keyWatch, log }),
+      door: ownDoorParts(database, servers, storage, {
+        ...{ feed, redis, keyWatch: accessParts.keyWatch, log, openSockets: metrics.doorSockets },
+      }),
       ...{ board, metrics, pages, keeping: settings.keeping },
       probes: probesOf(database, tickets, servers),
       ...{ log, version, startedAt: Date.now(), leaving, stopping, watchTimes: times.watch },

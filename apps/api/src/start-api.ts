@@ -3,6 +3,7 @@ import { awaitSchema } from "@genga/database";
 import { partialFileAgeMs } from "@genga/jobs";
 import {
   requireKeyBeyondLoopback,
+  requireOwnDoorPort,
   requireServices,
   type Configuration,
   type Logger,
@@ -59,6 +60,7 @@ async function startOn(
   });
   let door: ListeningServer | null = null;
   try {
+    requireOwnDoorPort(settings);
     requireKeyBeyondLoopback(settings, await dependencies.madeKeys.areThere());
     await sweepPartialFiles(dependencies);
     const { comfyuiDoorPort: port } = settings;

@@ -1,3 +1,4 @@
+import { requireOwnDoorPort } from "./own-door-port.ts";
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { describe, expect, test } from "@jest/globals";
@@ -463,4 +464,18 @@ describe("SERVER_LABELS", () => {
     for (const text of ["stop; start", "restart $NAME", 'run "a name"', "[]", '[""]', "[1]", "[broken"])
       expect(() => hookOf(text)).toThrow(/RECYCLE_HOOK .*without a shell/);
   });
+});
+
+test("a door for ComfyUI's clients cannot have the port of a server of this machine", () => {
+  const check = (urls: string, port?: string) => (): void => {
+    const env = { COMFYUI_URLS: urls, ...(port !== undefined && { COMFYUI_DOOR_PORT: port }) };
+    requireOwnDoorPort(readConfiguration(env));
+  };
+  expect(check("http://gpu:8188,http://localhost:8188", "8188")).toThrow(
+    "COMFYUI_DOOR_PORT is 8188, the port of the server http://localhost:8188 of COMFYUI_URLS.",
+  );
+  expect(check("http://127.0.0.1", "80")).toThrow("COMFYUI_DOOR_PORT is 80");
+  expect(check("http://gpu:8188,http://127.0.0.1:8189", "8188")).not.toThrow();
+  expect(check("http://127.0.0.1:8188", "0")).not.toThrow();
+  expect(check("http://127.0.0.1:8188")).not.toThrow();
 });

@@ -24,6 +24,7 @@ export {
 export { type KeepingSettings } from "./keeping-settings.ts";
 export { createLogger, endOutput, type Logger } from "./logger.ts";
 export { registerDependencyMetrics } from "./dependency-metrics.ts";
+export { requireOwnDoorPort } from "./own-door-port.ts";
 export { parseUrl } from "./parse-url.ts";
 export { createMetricsRegistry } from "./metrics.ts";
 export {

@@ -38,7 +38,10 @@ export function ownDoorParts(
   database: Pick<Database, "doorPrompts" | "doorClients" | "doorFiles" | "jobReader" | "servers">,
   servers: Pick<KnownServers, "farm">,
   storage: OutputStorage,
-  { redis, ...live }: Pick<DoorSocketsOptions, "feed" | "keyWatch" | "log"> & { redis: DoorMessagesOptions },
+  {
+    redis,
+    ...live
+  }: Pick<DoorSocketsOptions, "feed" | "keyWatch" | "log" | "openSockets"> & { redis: DoorMessagesOptions },
 ): OwnDoorParts {
   const { doorPrompts: prompts, doorFiles: files, doorClients: clients, jobReader: jobs } = database;
   const definitions = new ServedDefinitions({ servers, store: database.servers });

@@ -11,6 +11,8 @@ export interface Metrics {
   jobsRefused: Counter<"code">;
   inputsNotChecked: Counter;
   eventStreams: Gauge;
+  /** Open WebSockets of ComfyUI's protocol. */
+  doorSockets: Gauge;
   submissionThreadEnds: Counter;
   refusedByLimit: Counter<"limit">;
   wrongKeys: Counter<"outcome">;
@@ -74,6 +76,11 @@ export function createMetrics({ services, ...asked }: AskedSources & AskedServic
     eventStreams: new Gauge({
       name: "genga_event_streams",
       help: "Event streams that are open here.",
+      registers,
+    }),
+    doorSockets: new Gauge({
+      name: "genga_door_sockets",
+      help: "WebSockets of ComfyUI's protocol that are open here.",
       registers,
     }),
   };

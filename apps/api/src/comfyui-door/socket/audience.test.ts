@@ -5,6 +5,32 @@ import { type ClientSocket } from "./client-socket.ts";
 const socketOf = (id: string, openedAt: number): ClientSocket =>
   ({ id, openedAt, clientId: "client", keyName: "key" }) as ClientSocket;
 
+test("a client that waits for prompts does not take its socket for broken: it hears from time to time how many are left", async () => {
+  let open = 1;
+  const audience = new Audience(() => Promise.resolve(open));
+  const heard: string[] = [];
+  const socket = {
+    ...{ clientId: "client", keyName: "key", toldAt: 1_000 },
+    text: (type: string) => {
+      heard.push(type);
+      socket.toldAt = 9_000;
+    },
+  };
+  audience.serve(socket as unknown as ClientSocket);
+  await audience.count();
+  expect(audience.quietAt).toBeLessThan(11_000);
+  audience.tellQuiet(1_100);
+  expect(heard).toEqual([]);
+  audience.tellQuiet(9_000);
+  audience.tellQuiet(9_001);
+  expect(heard).toEqual(["status"]);
+  open = 0;
+  await audience.count();
+  expect(audience.quietAt).toBe(Number.POSITIVE_INFINITY);
+  audience.tellQuiet(99_000);
+  expect(heard).toEqual(["status"]);
+});
+
 test("only a newer socket of a client takes the place of one that is served, however late an older one is heard of", () => {
   const audience = new Audience(() => Promise.resolve(0));
   const served = socketOf("second", 2_000);

@@ -4,6 +4,12 @@ import { type LivePrompt } from "./live-prompt.ts";
 import { type Outgoing } from "./outgoing.ts";
 import { QueueCounts } from "./queue-counts.ts";
 
+/**
+ * Some clients that wait for a prompt take a socket for broken that was silent for ten seconds (@saintno/comfyui-sdk does), and give up
+ * all of their prompts.
+ */
+const quietMs = 7_000;
+
 /** The clients of one tenant that are served in this process: of each client id the newest socket. */
 export class Audience {
   readonly #served = new Map<string, ClientSocket>();
@@ -56,6 +62,21 @@ export class Audience {
     for (const keyName of keyNames) {
       const json = JSON.stringify({ type: "status", data: { status: this.statusOf(keyName) } });
       for (const socket of this.#served.values()) if (socket.keyName === keyName) socket.text("status", json);
+    }
+  }
+
+  /** When the next client of a key with open prompts has heard nothing for a while. */
+  get quietAt(): number {
+    const waiting = [...this.#served.values()].filter(({ keyName }) => this.#counts.of(keyName) > 0);
+    return Math.min(Number.POSITIVE_INFINITY, ...waiting.map(({ toldAt }) => toldAt + quietMs));
+  }
+
+  /** Tells those clients the same figure again. */
+  tellQuiet(now: number): void {
+    for (const socket of this.#served.values()) {
+      const { keyName, toldAt } = socket;
+      if (toldAt + quietMs > now || this.#counts.of(keyName) === 0) continue;
+      socket.text("status", JSON.stringify({ type: "status", data: { status: this.statusOf(keyName) } }));
     }
   }
 

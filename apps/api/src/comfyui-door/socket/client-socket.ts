@@ -8,6 +8,7 @@ import {
 } from "@genga/comfyui";
 import { type RawData, type WebSocket } from "ws";
 import { withAlias } from "./live-prompt.ts";
+import { type SocketMemory } from "./socket-memory.ts";
 
 /** Of a client that reads too slowly, progress and previews are left out when so many bytes wait … */
 const droppingBytes = 4 * 1024 * 1024;
@@ -27,6 +28,8 @@ export interface ClientSocketOptions {
   keyName: string;
   /** What the server says of its features, as JSON text. */
   features: string;
+  /** What waits for all clients together. */
+  memory: SocketMemory;
   onClose: () => void;
 }
 
@@ -46,8 +49,10 @@ export class ClientSocket {
   readonly clientId: string;
   readonly keyName: string;
   readonly #socket: WebSocket;
+  readonly #memory: SocketMemory;
   readonly #pings: NodeJS.Timeout;
   #heardAt = performance.now();
+  #toldAt = performance.now();
   #pingNumber = 0;
   #pongNumber = 0;
   readonly #deliveries = new Set<Delivery>();
@@ -60,8 +65,10 @@ export class ClientSocket {
   /** Without metadata, a preview follows the progress that it belongs to; with metadata it comes first (PROTOCOL 3). */
   #preview: Buffer | null = null;
 
-  constructor(socket: WebSocket, { clientId, keyName, features, onClose }: ClientSocketOptions) {
+  constructor(socket: WebSocket, { clientId, keyName, features, memory, onClose }: ClientSocketOptions) {
     this.#socket = socket;
+    this.#memory = memory;
+    memory.add(this);
     this.clientId = clientId;
     this.keyName = keyName;
     // A failing socket is also closed, and the close is handled.
@@ -80,6 +87,7 @@ export class ClientSocket {
     socket.on("pong", hear).on("message", hear);
     socket.on("close", (code: number) => {
       clearInterval(this.#pings);
+      memory.remove(this);
       this.#noteClose(code);
       onClose();
     });
@@ -94,9 +102,20 @@ export class ClientSocket {
     return this.#socket.readyState === this.#socket.OPEN;
   }
 
+  /** When the client was sent the last message. */
+  get toldAt(): number {
+    return this.#toldAt;
+  }
+
   /** Bytes that the client has not taken. */
   get waitingBytes(): number {
     return this.#socket.bufferedAmount;
+  }
+
+  /** Whether progress and previews are left out for this client. */
+  get #isBehind(): boolean {
+    const { waitingBytes } = this;
+    return waitingBytes >= droppingBytes || (waitingBytes > 0 && this.#memory.isScarce);
   }
 
   /** The first message, and the node of the client's prompt that runs, if there is one. */
@@ -115,7 +134,7 @@ export class ClientSocket {
     const preview = this.#preview;
     this.#preview = null;
     if (preview !== null && type !== "progress") this.#send(preview);
-    if (!droppableTypes.has(type) || this.waitingBytes < droppingBytes) this.#send(json);
+    if (!droppableTypes.has(type) || !this.#isBehind) this.#send(json);
     if (preview !== null && type === "progress") this.#send(preview);
   }
 
@@ -134,7 +153,7 @@ export class ClientSocket {
     frame: Uint8Array,
     about: { serverPromptId: string; promptId: string; node: string | null; isForAll: boolean },
   ): void {
-    if (this.waitingBytes >= droppingBytes) return;
+    if (this.#isBehind) return;
     const buffer = Buffer.from(frame.buffer, frame.byteOffset, frame.byteLength);
     const parts = previewParts(buffer);
     if (parts === undefined) this.#send(buffer);
@@ -186,8 +205,13 @@ export class ClientSocket {
 
   #send(content: string | Buffer): void {
     if (!this.isOpen) return;
-    if (this.waitingBytes > waitingBytesMax) this.#socket.terminate();
-    else this.#socket.send(content);
+    if (this.waitingBytes > waitingBytesMax) {
+      this.#socket.terminate();
+      return;
+    }
+    this.#socket.send(content);
+    this.#toldAt = performance.now();
+    this.#memory.noteSent(content.length);
   }
 
   #ping(): number {

@@ -2,16 +2,20 @@ import { randomUUID } from "node:crypto";
 import { type IncomingMessage } from "node:http";
 import { type Duplex } from "node:stream";
 import { type DoorMessageTaker, type DoorPrompt, type Principal } from "@genga/jobs";
+import { type Gauge } from "prom-client";
 import { WebSocketServer } from "ws";
 import { type Credential } from "../../access/credentials.ts";
 import { type KeyWatch } from "../../access/key-watch.ts";
 import { ClientSocket } from "./client-socket.ts";
+import { SocketMemory } from "./socket-memory.ts";
 import { TenantDoor, type TenantDoorParts } from "./tenant-door.ts";
 
 export interface DoorSocketsParts extends TenantDoorParts {
   /** What the door says of its features, as JSON text. */
   features: string;
   keyWatch: Pick<KeyWatch, "watch">;
+  /** How many sockets are open. */
+  openSockets: Pick<Gauge, "inc" | "dec">;
   messages: DoorMessageTaker;
 }
 
@@ -38,6 +42,7 @@ export class DoorSockets {
     perMessageDeflate: false,
   });
   readonly #tenants = new Map<string, Tenant>();
+  readonly #memory = new SocketMemory();
   #isClosed = false;
 
   constructor(parts: DoorSocketsParts) {
@@ -74,12 +79,14 @@ export class DoorSockets {
         client.close(1008, "The key does not work any more.");
       });
       const client = new ClientSocket(webSocket, {
-        ...{ clientId, keyName: principal.keyName, features: this.#parts.features },
+        ...{ clientId, keyName: principal.keyName, features: this.#parts.features, memory: this.#memory },
         onClose: () => {
           endWatch();
+          this.#parts.openSockets.dec();
           this.#leave(tenantId, tenant, client);
         },
       });
+      this.#parts.openSockets.inc();
       tenant.sockets.add(client);
       tenant.door.add(client);
     });

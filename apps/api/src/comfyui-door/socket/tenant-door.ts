@@ -158,6 +158,7 @@ export class TenantDoor {
     const now = performance.now();
     this.#letGo(now);
     this.#conversations.look(now);
+    this.#audience.tellQuiet(now);
     await this.#tellEnds(now);
     await this.#forget();
     // One that could not be greeted, because the database was away, is greeted in the next round.
@@ -174,7 +175,7 @@ export class TenantDoor {
 
   #restMs(): number {
     const flushes = [...this.#holding].flatMap(({ flushAt }) => flushAt ?? []);
-    const looks = [this.#lookAt, this.#queueNewsAt, this.#conversations.lookAt];
+    const looks = [this.#lookAt, this.#queueNewsAt, this.#conversations.lookAt, this.#audience.quietAt];
     const due = Math.min(...looks, ...this.#ends.values(), ...flushes);
     return Math.min(due - performance.now(), lookMaxMs);
   }

@@ -90,7 +90,10 @@ function previewedWorkflow(
 
 /** What two servers say alike, apart from ids, times, names of files and values of inputs. */
 function comparable(heard: readonly Heard[], promptId: string): unknown[] {
-  const shown = heard.map(({ type, data }) => {
+  // A client that hears nothing for some seconds is told the same status again.
+  const isNews = ({ type, data }: Heard, index: number): boolean =>
+    type !== "status" || JSON.stringify(heard[index - 1]?.data) !== JSON.stringify(data);
+  const shown = heard.filter(isNews).map(({ type, data }) => {
     const inputs = data["current_inputs"];
     return {
       type,
