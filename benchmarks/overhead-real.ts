@@ -4,7 +4,8 @@
  * the same files; then Genga does the same jobs as one batch. They take turns for some rounds, since other load on the
  * machine changes both. Prints plain ÷ Genga, and beside it the bound that the processors set: plain wall ÷ the larger
  * of plain wall and (all processor time of Genga's run, the server's included) ÷ cores. The latter needs
- * Linux and a ComfyUI on this machine.
+ * Linux and a ComfyUI on this machine. In the same rounds the plain client does them once more, through the port that speaks
+ * ComfyUI's own protocol (the row `door`).
  *
  * COMFYUI_URL=http://127.0.0.1:8188 npm run bench:overhead-real [-- --jobs 200 --rounds 3]
  */
@@ -76,8 +77,7 @@ export async function run({ jobs, rounds, ...options }: z.infer<typeof optionsSc
     REDIS_URL: services.redisUrl,
     COMFYUI_URLS: comfyUrl,
     DATA_DIR: folder,
-    PORT: "0",
-    LOG_LEVEL: "warn",
+    ...{ PORT: "0", COMFYUI_DOOR_PORT: "0", LOG_LEVEL: "warn" },
   };
   const api = await startServiceProcess({ entry: "apps/api/src/main.ts", env });
   const worker = await startServiceProcess({ entry: "apps/worker/src/main.ts", env });
@@ -90,8 +90,11 @@ export async function run({ jobs, rounds, ...options }: z.infer<typeof optionsSc
   if (serverPid !== null) pids.set(serverPid, "ComfyUI");
   try {
     const apiUrl = String(api.details["url"]);
+    const doorUrl = String(api.details["doorUrl"]);
     await runPlain(comfyUrl, graphs("warm-up"), { fetchesFiles: true });
     await runGenga(apiUrl, graphs("warm-up"));
+    await runPlain(doorUrl, graphs("warm-up-door"), { fetchesFiles: true });
+    const doorRatios: number[] = [];
     const ratios: number[] = [];
     const bounds: number[] = [];
     for (let round = 1; round <= rounds; round += 1) {
@@ -100,9 +103,11 @@ export async function run({ jobs, rounds, ...options }: z.infer<typeof optionsSc
       const gengaMs = await runGenga(apiUrl, graphs(`genga-${round}`));
       const after = await processorMsOf(pids, databases);
       const ratio = plainMs / gengaMs;
+      const doorMs = await runPlain(doorUrl, graphs(`door-${round}`), { fetchesFiles: true });
       ratios.push(ratio);
+      doorRatios.push(gengaMs / doorMs);
       console.log(
-        `round ${round}: plain ${plainMs.toFixed(0)} ms, Genga ${gengaMs.toFixed(0)} ms, plain ÷ Genga ${ratio.toFixed(2)}`,
+        `round ${round}: plain ${plainMs.toFixed(0)} ms, Genga ${gengaMs.toFixed(0)} ms, plain ÷ Genga ${ratio.toFixed(2)}; through the door ${doorMs.toFixed(0)} ms`,
       );
       if (after.size === 0 || serverPid === null) continue;
       const used = [...after].map(([name, ms]) => [name, ms - (before.get(name) ?? 0)] as const);
@@ -114,7 +119,14 @@ export async function run({ jobs, rounds, ...options }: z.infer<typeof optionsSc
         `  processor ms a job on ${availableParallelism()} cores: ${shares}; so at most ${bound.toFixed(2)}`,
       );
     }
-    return rowsOf(ratios, bounds, `${jobs} jobs, ${rounds} rounds`);
+    const note = `${jobs} jobs, ${rounds} rounds`;
+    return [
+      ...rowsOf(ratios, bounds, note),
+      {
+        ...{ bench: "door", figure: "Genga ÷ the plain client through the door", unit: "×", note },
+        ...{ value: median(doorRatios), reach: { atLeast: 0.9 } },
+      },
+    ];
   } finally {
     for (const service of [worker, api]) await service.stop();
     await services.stop();

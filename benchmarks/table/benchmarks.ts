@@ -74,5 +74,6 @@ export const soakBenchmarks: readonly Benchmark[] = [
   { name: "page", entry: "benchmarks/page.ts", args: ["--views", "jobs"], minutesMax: 30 },
   { name: "streams", entry: "benchmarks/streams.ts", args: [], minutesMax: 20 },
   { name: "zip", entry: "benchmarks/zip.ts", args: [], minutesMax: 20 },
+  { name: "history", entry: "benchmarks/history.ts", args: [], minutesMax: 40 },
   { name: "depth", entry: "benchmarks/depth.ts", args: ["--stored", "1000000"], minutesMax: 120 },
 ];

@@ -377,6 +377,16 @@ describe("the history", () => {
   });
 });
 
+test("a job is shown with all digits of the numbers that it was sent with", async () => {
+  const seed = "18446744073709551615";
+  const body = `{"prompt":${JSON.stringify(graphOf(75))},"extra_data":{"extra_pnginfo":{"seed":${seed}}}}`;
+  const { prompt_id: id } = (await (
+    await ask("/prompt", { method: "POST", body }, other)
+  ).json()) as Accepted;
+  await make(id, other);
+  expect(await (await ask(`/api/jobs/${id}`, {}, other)).text()).toContain(`"seed":${seed}`);
+});
+
 test("a long history arrives whole, however slowly its client reads", async () => {
   const warnings: string[] = [];
   const note = ({ message }: Error): void => void warnings.push(message);

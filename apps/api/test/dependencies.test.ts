@@ -47,8 +47,7 @@ test("a job and a batch show the chain in which they stand: who waits for whom, 
     image({}),
   ]);
   const [titles] = await submit([image({ key: "titles", dependsOn: [cut!] }), image({})]);
-  const ids = (...of: (string | undefined)[]): unknown =>
-    of.map((id) => expect.objectContaining({ id }));
+  const ids = (...of: (string | undefined)[]): unknown => of.map((id) => expect.objectContaining({ id }));
   const chain = async (path: string): Promise<unknown> => (await api.request(path)).json();
   expect(await chain(`jobs/${pose!}/chain`)).toEqual({
     jobs: ids(pose, left, right, cut, titles),
@@ -60,10 +59,10 @@ test("a job and a batch show the chain in which they stand: who waits for whom, 
   expect(await chain(`batches/${batchId}/chain`)).toEqual({
     jobs: [
       { id: titles, key: "titles", type: "image", status: "queued", batchId, needs: [cut] },
-      expect.objectContaining({ id: pose, status: "completed", needs: [] }),
+      expect.objectContaining({ id: cut, needs: [left, right].toSorted() }),
       expect.objectContaining({ id: left, needs: [pose] }),
       expect.objectContaining({ id: right, needs: [pose] }),
-      expect.objectContaining({ id: cut, needs: [left, right].toSorted() }),
+      expect.objectContaining({ id: pose, status: "completed", needs: [] }),
     ],
     isWhole: true,
   });
@@ -82,6 +81,23 @@ test("of a chain with too many jobs, those nearest to what was asked for are sho
   };
   expect([chain.jobs.length, chain.jobs[0]?.id, chain.isWhole]).toEqual([300, first, false]);
   expect(many).toEqual(expect.arrayContaining(chain.jobs.slice(1).map(({ id }) => id)));
+
+  const line = await submit(
+    Array.from({ length: 320 }, (_, index) =>
+      image({ key: `k${index}`, ...(index > 0 && { dependsOn: [`k${index - 1}`] }) }),
+    ),
+  );
+  const ofLate = (await (await api.request(`jobs/${line[310]!}/chain`)).json()) as typeof chain;
+  expect(ofLate.jobs.map(({ id }) => id)).toEqual(expect.arrayContaining(line.slice(300, 320)));
+});
+
+test("the chain of a batch has a job that another one came to need after it had completed", async () => {
+  const [done] = await submit([image({})]);
+  const { batchId } = (await detail(done!)) as { batchId: string };
+  await api.worker.complete(await api.worker.claim(done!, serverId), []);
+  const [later] = await submit([image({ dependsOn: [done!] })]);
+  const chain = (await (await api.request(`batches/${batchId}/chain`)).json()) as { jobs: { id: string }[] };
+  expect(chain.jobs.map(({ id }) => id)).toEqual([done, later]);
 });
 
 test("a job may depend on an existing job of its tenant, in capital letters, too", async () => {

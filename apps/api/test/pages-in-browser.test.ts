@@ -144,7 +144,7 @@ described(title, () => {
     await name.fill("postcard");
     await page.getByRole("button", { name: "Save the template" }).click();
     await page.getByRole("button", { name: "Store it as its next version" }).click();
-    await page.getByText("Version 2.").waitFor();
+    await page.getByText("Version 2.", { exact: true }).waitFor();
     await context.close();
   }, 120_000);
 

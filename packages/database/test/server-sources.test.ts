@@ -121,3 +121,16 @@ test("a server that a file named is not added while no worker is alive that coul
   await servers.renewWorker("two", ["01985b3f-0000-7000-8000-000000000000"], leaseMs);
   expect(await serverSources.addServer(newServer(url), by, limits)).toEqual({ id: expect.any(String) });
 });
+
+test("an address that comes back after its server was removed is another machine's, which nobody has drained", async () => {
+  const { servers } = database;
+  const row = { url: "http://10.0.0.7:8188", slots: 1, resolvedFrom: "comfyui.test" };
+  const register = async (): Promise<{ id: string; draining: boolean }> =>
+    (await servers.registerServers([row]))[0]!;
+  const { id } = await register();
+  await servers.setDraining(id, true);
+  expect(await register()).toMatchObject({ id, draining: true });
+  await remove();
+  expect(await listed()).not.toContain(row.url);
+  expect(await register()).toMatchObject({ id, draining: false });
+});

@@ -36,9 +36,14 @@ export class DoorHistory {
   /** An entry of `/history`. */
   async entryOf(prompt: EndedDoorPrompt): Promise<string> {
     const isNewer = await this.isNewer();
-    const told = prompt.entry ?? JSON.stringify(await this.#untold(prompt));
+    const told = await this.endingOf(prompt);
     const rest = told.slice(1).trimStart();
     return `{"prompt":${queueEntry(prompt, { isNewer })}${rest.startsWith("}") ? "" : ","}${rest}`;
+  }
+
+  /** An entry without the prompt itself: its outputs, and how it ended. */
+  async endingOf(prompt: EndedDoorPrompt): Promise<string> {
+    return prompt.entry ?? JSON.stringify(await this.#untold(prompt));
   }
 
   /** The entry of a prompt whose end no server told: it timed out, was cancelled, or its worker is of an older version. */
@@ -81,8 +86,17 @@ export class DoorHistory {
  * An entry of `/queue`: `[number, prompt id, graph, extra data, output nodes]`.
  * @param isNewer servers of 0.28 say when the prompt came
  */
-export function queueEntry(prompt: DoorPromptWithGraph, { isNewer }: { isNewer: boolean }): string {
-  const { number, promptId, outputNodes, workflow, rewrites, extraData, clientId, createdAt } = prompt;
+export function queueEntry(prompt: DoorPromptWithGraph, about: { isNewer: boolean }): string {
+  const { number, promptId, outputNodes } = prompt;
+  const { graph, extraData } = promptTexts(prompt, about);
+  return `[${number},${JSON.stringify(promptId)},${graph},${extraData},${JSON.stringify(outputNodes)}]`;
+}
+
+/** The graph as the client sent it, and its extra data with what a server adds, as JSON texts with all digits of numbers. */
+export function promptTexts(
+  { workflow, rewrites, extraData, clientId, createdAt }: DoorPromptWithGraph,
+  { isNewer }: { isNewer: boolean },
+): { graph: string; extraData: string } {
   const graph =
     rewrites.length === 0
       ? workflow
@@ -93,7 +107,7 @@ export function queueEntry(prompt: DoorPromptWithGraph, { isNewer }: { isNewer: 
   });
   const given = (extraData ?? "{}").trim().slice(1, -1).trim();
   const extra = given === "" ? own : own === "{}" ? `{${given}}` : `{${given},${own.slice(1)}`;
-  return `[${number},${JSON.stringify(promptId)},${graph},${extra},${JSON.stringify(outputNodes)}]`;
+  return { graph, extraData: extra };
 }
 
 function placesOf(outputs: readonly JobOutput[]): { output: JobOutput; source: string }[] {

@@ -18,7 +18,14 @@ function server(id: string, more: Partial<ServerRecord> = {}): ServerRecord {
     ...{ ownerId: "worker", leaseNumber: 1, isLeased: true, leaseExpiresAt: now, definitionsHash: "hash" },
     ...{ version: null, labels: [], abilities: null, devices: null, isRemoved: false, jobsHeld: 0 },
     ...{ lane: null, loadedModel: null, modelSince: null },
-    ...{ source: "setting", resolvedFrom: null, credential: null, isAdded: false, addedAt: null, hasAuthorization: false },
+    ...{
+      source: "setting",
+      resolvedFrom: null,
+      credential: null,
+      isAdded: false,
+      addedAt: null,
+      hasAuthorization: false,
+    },
     ...more,
   };
 }

@@ -121,7 +121,10 @@ class ListRefresh {
     await Promise.all([
       this.#queries.invalidateQueries({ queryKey: keys.jobs(), predicate }),
       this.#queries.invalidateQueries({ queryKey: keys.batches() }),
-      this.#queries.invalidateQueries({ queryKey: keys.chains() }),
+      this.#queries.invalidateQueries({
+        queryKey: keys.chains(),
+        predicate: ({ state }) => showsOneOf(state.data, changed),
+      }),
       this.#queries.invalidateQueries({ queryKey: keys.queue() }),
     ]);
     this.#timer = this.#changed.size > 0 ? setTimeout(() => void this.#read(), listsMs) : undefined;
@@ -139,7 +142,12 @@ function mayShow(
 ): boolean {
   if (typeof cursor !== "string") return true;
   if (typeof choice === "object" && choice !== null && "status" in choice) return true;
-  const { jobs } = (page ?? {}) as { jobs?: readonly { id: string }[] };
+  return showsOneOf(page, changed);
+}
+
+/** What was not read yet may show any. */
+function showsOneOf(answer: unknown, changed: ReadonlySet<string>): boolean {
+  const { jobs } = (answer ?? {}) as { jobs?: readonly { id: string }[] };
   return jobs?.some(({ id }) => changed.has(id)) ?? true;
 }
 

@@ -197,7 +197,8 @@ export class Recycler {
     const { succeeded, message } = await runHook(settings.hook, {
       env: {
         ...settings.hookEnvironment,
-        GENGA_SERVER_URL: server.address.url,
+        // Of a DNS name this is the one address, not the name that it shares with others.
+        GENGA_SERVER_URL: server.url.split("#", 1)[0] ?? server.url,
         GENGA_SERVER_ID: server.id,
         GENGA_RECYCLE_REASON: reason,
       },

@@ -236,10 +236,9 @@ export class ServerFleet {
         continue;
       }
       // Within a lease, another worker with the same sources has noticed the change as well.
-      const isOthers =
-        !server.holds.has("recycling") &&
-        performance.now() - since > leaseMs &&
-        isNamedByOthers(serverId, workerId, workers);
+      // Its hook may take it out of DNS, and put it back when it has restarted.
+      if (server.holds.has("recycling")) continue;
+      const isOthers = performance.now() - since > leaseMs && isNamedByOthers(serverId, workerId, workers);
       if (isOthers) handOver.push(server);
       else if (
         server.promptIds.size === 0 &&

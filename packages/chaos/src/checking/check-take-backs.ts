@@ -1,5 +1,5 @@
 import { groupBy } from "../history/group-by.ts";
-import { type Attempt, type History, takenBackCode } from "../history/history.ts";
+import { givenBackCode, takenBackCode, type Attempt, type History } from "../history/history.ts";
 
 /**
  * Checks that a prompt which was taken back from a server's queue was never executed there, so that the job is not
@@ -16,18 +16,23 @@ export function* checkTakeBacks(history: History): Generator<[jobId: string, mes
   );
   for (const [jobId, ofJob] of groupBy(attempts, (attempt) => attempt.jobId)) {
     for (const [index, attempt] of ofJob.entries()) {
-      if (!wasTakenBack(attempt)) continue;
+      if (!wasTakenBack(attempt) && !wasGivenBack(attempt)) continue;
       const { number, serverUrl, promptId } = attempt;
       if (startsOf.has(promptId) && !hasForgotten(attempt, history))
         yield [
           jobId,
           `attempt ${number} was taken back from ${serverUrl}, which executed it (prompt ${promptId})`,
         ];
+      if (!wasTakenBack(attempt)) continue;
       const before = ofJob[index - 1];
       if (before !== undefined && wasTakenBack(before) && before.serverUrl !== serverUrl)
         yield [jobId, `attempts ${before.number} and ${number} were both taken back, from two servers`];
     }
   }
+}
+
+function wasGivenBack({ outcome, failureCode }: Attempt): boolean {
+  return outcome === "requeued" && failureCode === givenBackCode;
 }
 
 export function wasTakenBack({ outcome, failureCode }: Attempt): boolean {

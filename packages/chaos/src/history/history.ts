@@ -155,6 +155,7 @@ export interface Attempt {
 
 /** The failure code of an attempt whose prompt still waited on its server, and was taken back for an empty one. */
 export const takenBackCode = "taken-back";
+export const givenBackCode = "given-back";
 
 /** A stored file, with job, attempt and lease as its name says. */
 export interface OrphanedFile {

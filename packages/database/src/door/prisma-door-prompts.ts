@@ -9,9 +9,10 @@ import {
 import { withMappedErrors } from "../connection/database-errors.ts";
 import { Prisma, type PrismaClient } from "../generated/client.ts";
 import { graphText } from "../jobs/job-rows.ts";
+import { partsByBytes, type StoredJob } from "../jobs/reading/parts-by-bytes.ts";
 
-/** Prompts that one statement reads with their graphs and entries. */
-const pageMax = 50;
+/** Prompts of which one statement reads how large they are. */
+const pageMax = 200;
 /** A prompt that a client believes to be open ended at most so long ago; it asked less than that before. */
 const justEndedMs = 10_000;
 /** Of one client at once. */
@@ -114,14 +115,12 @@ export class PrismaDoorPrompts implements DoorPrompts {
           ${believedOpen.length === 0 ? Prisma.empty : justEnded}
         ) open ORDER BY status = 'queued', number, id LIMIT ${listedMax}`,
     );
-    for (let from = 0; from < places.length; from += pageMax) {
-      const statuses = new Map(
-        places.slice(from, from + pageMax).map(({ jobId, status }) => [jobId, status]),
-      );
+    const statuses = new Map(places.map(({ jobId, status }) => [jobId, status]));
+    for await (const part of this.#partsOf(places)) {
       const page = await withMappedErrors(
         () => this.#database.$queryRaw<DoorPromptWithGraph[]>`
           SELECT ${promptColumns}, ${graphColumns}
-          FROM unnest(${[...statuses.keys()]}::uuid[]) WITH ORDINALITY AS wanted(id, place)
+          FROM unnest(${part}::uuid[]) WITH ORDINALITY AS wanted(id, place)
           JOIN door_prompts prompt ON prompt.job_id = wanted.id JOIN jobs job ON job.id = prompt.job_id ${withGraph}
           ORDER BY wanted.place`,
       );
@@ -192,15 +191,33 @@ export class PrismaDoorPrompts implements DoorPrompts {
         ${page}`,
     );
     if (offset === undefined) places.reverse();
-    for (let from = 0; from < places.length; from += pageMax) {
-      const ids = places.slice(from, from + pageMax).map(({ jobId }) => jobId);
+    for await (const part of this.#partsOf(places)) {
       const rows = await withMappedErrors(
         () => this.#database.$queryRaw<EndedRow[]>`
           SELECT ${endedColumns} FROM door_prompts prompt JOIN jobs job ON job.id = prompt.job_id ${withGraph}
           LEFT JOIN door_entries entry ON entry.job_id = job.id AND entry.attempt = job.attempt
-          WHERE prompt.job_id = ANY(${ids}::uuid[]) AND ${hasEnded} ORDER BY prompt.job_id`,
+          WHERE prompt.job_id = ANY(${part}::uuid[]) AND ${hasEnded} ORDER BY prompt.job_id`,
       );
       yield rows.map(endedFromRow);
+    }
+  }
+
+  /** The ids of prompts that fit into memory together with their graphs and entries. */
+  async *#partsOf(places: readonly { jobId: string }[]): AsyncGenerator<string[]> {
+    for (let from = 0; from < places.length; from += pageMax) {
+      const ids = places.slice(from, from + pageMax).map(({ jobId }) => jobId);
+      const sizes = await withMappedErrors(
+        () => this.#database.$queryRaw<StoredJob[]>`
+          SELECT wanted.id, coalesce(pg_column_size(asked.parameters), 0) + coalesce(pg_column_size(asked.extra_data_text), 0)
+            + coalesce(pg_column_size(workflows.graph_text), pg_column_size(workflows.graph), 0)
+            + coalesce(pg_column_size(entry.entry), 0) AS "storedBytes"
+          FROM unnest(${ids}::uuid[]) WITH ORDINALITY AS wanted(id, place)
+          LEFT JOIN job_parameters asked ON asked.job_id = wanted.id
+          LEFT JOIN workflows ON workflows.hash = asked.workflow_hash
+          LEFT JOIN door_entries entry ON entry.job_id = wanted.id
+          ORDER BY wanted.place`,
+      );
+      for (const part of partsByBytes(sizes)) yield part.map(({ id }) => id);
     }
   }
 

@@ -68,6 +68,10 @@ export class PrismaServerSources implements ServerSourcesStore {
           state = 'unknown', state_reason = NULL, state_since = now()
         FROM unnamed WHERE servers.id = unnamed.id`;
       await forgetRemoved(this.#database);
+      // Another machine may have an address that comes back, and no recycling waits for that one.
+      await this.#database.$executeRaw`
+        DELETE FROM server_upkeep upkeep USING servers server
+        WHERE server.id = upkeep.server_id AND server.removed_at IS NOT NULL AND server.resolved_from IS NOT NULL`;
       return removed;
     });
   }

@@ -73,7 +73,9 @@ export class PrismaServerStore implements ServerStore {
           source server_source, "resolvedFrom" text, credential text)
         ORDER BY url
         ON CONFLICT (url) DO UPDATE SET slots = excluded.slots, labels = excluded.labels, source = excluded.source,
-          resolved_from = excluded.resolved_from, credential = excluded.credential, removed_at = NULL
+          resolved_from = excluded.resolved_from, credential = excluded.credential, removed_at = NULL,
+          -- Another machine may have an address that comes back: what was asked of the last one does not count for it.
+          draining = servers.draining AND (servers.removed_at IS NULL OR excluded.resolved_from IS NULL)
         WHERE servers.removed_at IS NOT NULL
           OR (servers.slots, servers.labels, servers.source, servers.resolved_from, servers.credential) IS DISTINCT FROM
             (excluded.slots, excluded.labels, excluded.source, excluded.resolved_from, excluded.credential)`;
@@ -310,7 +312,8 @@ export class PrismaServerStore implements ServerStore {
 
   async #read(): Promise<ServerRecord[]> {
     const rows = await this.#database.$queryRaw<ServerRow[]>`
-      SELECT ${serverColumns} FROM servers server ORDER BY server.id`;
+      SELECT ${serverColumns} FROM servers server
+      WHERE server.removed_at IS NULL OR server.lease_expires_at > now() ORDER BY server.id`;
     return rows.map(recordFromRow);
   }
 

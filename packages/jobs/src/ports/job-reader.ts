@@ -178,7 +178,7 @@ export interface TenantJobReader {
   listDependencies(jobId: string): Promise<JobDependency[]>;
   /**
    * The jobs that this job, or the jobs of this batch, wait for, directly or not, and those that wait for them; at most
-   * `limit`, first those that were asked for, and otherwise oldest first. Of a batch without those that have no dependencies.
+   * `limit`, first those that were asked for, and otherwise the nearest first. Of a batch without those that have no dependencies.
    */
   listChain(of: { jobId: string } | { batchId: string }, limit: number): Promise<ChainJob[]>;
   /** Oldest first. */

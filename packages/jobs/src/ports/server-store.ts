@@ -246,7 +246,10 @@ export interface ServerStore {
    * being removed.
    */
   removeUnusedDefinitions(unusedMs: number): Promise<number>;
-  /** All servers. A server is *known* once it has a `definitionsHash`. */
+  /**
+   * All servers but those that were removed and that no worker holds any more: their rows stay for the jobs that ran on
+   * them. A server is *known* once it has a `definitionsHash`.
+   */
   listServers(): Promise<ServerRecord[]>;
   /** Node definitions by content hash. */
   findDefinitions(hash: string): Promise<StoredDefinitions | null>;

@@ -21,7 +21,7 @@ export class AttemptRecorder {
   readonly #signals: Signals;
   readonly #announce: ((released: readonly Job[]) => void) | undefined;
 
-  /** @param options.announce adds the tickets of jobs that the end released or requeued; absent: the sweeper does */
+  /** @param options.announce adds the tickets of jobs that the end of another one released; absent: the sweeper does */
   constructor(options: {
     runs: Pick<JobRuns, "endAttempt" | "recordProgress">;
     signals: Signals;
@@ -42,7 +42,6 @@ export class AttemptRecorder {
       this.#announce?.(result.passedOn.released);
     }
     this.#tellOfTakeBack(result.job, end);
-    if (end.kind === "requeue" && end.delayMs === 0 && isReady(result.job)) this.#announce?.([result.job]);
     return { job: result.job, event: result.event };
   }
 
@@ -62,10 +61,6 @@ export class AttemptRecorder {
       this.#signals.publish("job", eventSignal(event, { batchId, tenantId, status: "processing" }));
     }
   }
-}
-
-function isReady({ status, pausedAt }: Job): boolean {
-  return status === "queued" && pausedAt === null;
 }
 
 /** Publishes the failures of jobs whose needed job has ended without success. */

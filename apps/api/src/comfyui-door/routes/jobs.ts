@@ -2,6 +2,7 @@ import { isObject, parsePythonJson } from "@genga/comfyui";
 import { type Principal } from "@genga/jobs";
 import { anyBody, jsonOf, queryOf, type DoorRequest, type DoorRoute } from "../door-route.ts";
 import { type DoorParts } from "../door-parts.ts";
+import { promptTexts } from "../door-history.ts";
 import { cancelPrompts } from "../cancel-prompts.ts";
 import {
   serverJobStatuses,
@@ -30,9 +31,10 @@ export const listJobs: DoorRoute = {
   handle: (asked, parts) =>
     answering(asked, async () => {
       const wanted = readListing(asked);
-      const all = (await summaries(asked.principal, parts)).filter(
+      const { statuses } = wanted;
+      const all = (await summaries(asked.principal, statuses ?? serverJobStatuses, parts)).filter(
         ({ status, workflow_id: workflowId }) =>
-          (wanted.statuses === undefined || wanted.statuses.includes(status)) &&
+          statuses?.includes(status) !== false &&
           (wanted.workflowId === undefined || wanted.workflowId === workflowId),
       );
       all.sort((one, other) => wanted.direction * (wanted.keyOf(one) - wanted.keyOf(other)));
@@ -63,12 +65,14 @@ export const getJob: DoorRoute = {
       response.status(404).json({ error: "Job not found" });
       return;
     }
-    const whole = parsePythonJson(await door.history.entryOf(ended)) as HistoryEntry & { prompt: unknown[] };
-    response.json({
-      ...summaryOfEnded(ended, whole),
-      ...{ outputs: whole.outputs, execution_status: whole.status },
-      workflow: { prompt: whole.prompt[2], extra_data: whole.prompt[3] },
+    const ending = parsePythonJson(await door.history.endingOf(ended)) as HistoryEntry;
+    const about = JSON.stringify({
+      ...summaryOfEnded(ended, ending),
+      ...{ outputs: ending.outputs, execution_status: ending.status },
     });
+    const { graph, extraData } = promptTexts(ended, { isNewer: await door.history.isNewer() });
+    const workflow = `{"prompt":${graph},"extra_data":${extraData}}`;
+    response.type("json").send(`${about.slice(0, -1)},"workflow":${workflow}}`);
   },
 };
 
@@ -115,18 +119,30 @@ export const cancelJobs: DoorRoute = {
   },
 };
 
-async function summaries({ tenant, keyName }: Principal, { door }: DoorParts): Promise<JobSummary[]> {
+/** Those of these statuses, and perhaps others. */
+async function summaries(
+  { tenant, keyName }: Principal,
+  statuses: readonly ServerJobStatus[],
+  { door }: DoorParts,
+): Promise<JobSummary[]> {
   // One that ends between the two reads is listed as ended.
   const all = new Map<string, JobSummary>();
-  for await (const page of door.prompts.listActive(tenant.id, keyName))
-    for (const prompt of page) all.set(prompt.jobId, summaryOf(prompt));
+  if (statuses.some(isOpen)) {
+    for await (const page of door.prompts.listActive(tenant.id, keyName))
+      for (const prompt of page) all.set(prompt.jobId, summaryOf(prompt));
+  }
+  if (statuses.every(isOpen)) return [...all.values()];
   for await (const page of door.prompts.listEnded(tenant.id, { max: endedMax })) {
     for (const prompt of page) {
-      const entry = parsePythonJson(await door.history.entryOf(prompt)) as HistoryEntry;
-      all.set(prompt.jobId, summaryOfEnded(prompt, entry));
+      const ending = parsePythonJson(await door.history.endingOf(prompt)) as HistoryEntry;
+      all.set(prompt.jobId, summaryOfEnded(prompt, ending));
     }
   }
   return [...all.values()];
+}
+
+function isOpen(status: ServerJobStatus): boolean {
+  return status === "pending" || status === "in_progress";
 }
 
 async function answering({ response }: DoorRequest, answer: () => Promise<object>): Promise<void> {

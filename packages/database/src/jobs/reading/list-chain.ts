@@ -18,10 +18,13 @@ export async function listChain(
     "jobId" in of
       ? Prisma.sql`job.id = ${id}::uuid`
       : Prisma.sql`job.batch_id = ${id}::uuid
-          AND (job.has_dependents OR EXISTS (SELECT FROM job_dependencies edge WHERE edge.job_id = job.id))`;
+          AND (
+            EXISTS (SELECT FROM job_dependencies edge WHERE edge.needs_id = job.id)
+            OR EXISTS (SELECT FROM job_dependencies edge WHERE edge.job_id = job.id))`;
   return await database.$queryRaw<ChainJob[]>`
     WITH RECURSIVE first AS (
-      SELECT job.id FROM jobs job WHERE job.tenant_id = ${tenantId}::uuid AND ${isFirst} LIMIT ${limit}::int
+      SELECT job.id FROM jobs job WHERE job.tenant_id = ${tenantId}::uuid AND ${isFirst}
+      ORDER BY job.id LIMIT ${limit}::int
     ), above(id) AS (
       SELECT id FROM first
       UNION SELECT edge.needs_id FROM above JOIN job_dependencies edge ON edge.job_id = above.id
@@ -29,7 +32,11 @@ export async function listChain(
       SELECT id FROM first
       UNION SELECT edge.job_id FROM below JOIN job_dependencies edge ON edge.needs_id = below.id
     ), chain AS (
-      SELECT id FROM ((SELECT id FROM above LIMIT ${limit}::int) UNION (SELECT id FROM below LIMIT ${limit}::int)) linked
+      -- A recursion brings the nearest first.
+      SELECT id, min(place) AS place FROM (
+        (SELECT id, row_number() OVER () AS place FROM above LIMIT ${limit}::int)
+        UNION ALL (SELECT id, row_number() OVER () AS place FROM below LIMIT ${limit}::int)
+      ) linked GROUP BY id
     )
     SELECT chain.id, job.key, job.type::text AS type, coalesce(job.status::text, 'removed') AS status,
       job.batch_id AS "batchId",
@@ -37,5 +44,5 @@ export async function listChain(
         SELECT edge.needs_id::text FROM job_dependencies edge WHERE edge.job_id = chain.id ORDER BY edge.needs_id
       ) AS needs
     FROM chain LEFT JOIN jobs job ON job.id = chain.id AND job.tenant_id = ${tenantId}::uuid
-    ORDER BY chain.id IN (SELECT id FROM first) DESC, chain.id LIMIT ${limit}::int`;
+    ORDER BY chain.id IN (SELECT id FROM first) DESC, chain.place, chain.id LIMIT ${limit}::int`;
 }

@@ -4,11 +4,10 @@ import { Prisma, type PrismaClient } from "../../generated/client.ts";
 import { makerOf } from "../accepting/reuse-jobs.ts";
 import { graphText } from "../job-rows.ts";
 import { conditionsOf } from "./list-jobs.ts";
+import { partsByBytes, type StoredJob } from "./parts-by-bytes.ts";
 
 /** Jobs whose ids one statement reads. */
 const jobsAtOnce = 100;
-/** Of the parameters and graphs that one statement reads, as they are stored: compressed to a few per cent at best. */
-const storedBytesAtOnce = 128 * 1024;
 
 /** Counting stops beyond `max`. */
 export async function countOutputs(
@@ -44,15 +43,19 @@ export async function* readMadeJobs(
     const places = await withMappedErrors(() =>
       database.$queryRaw<Place[]>(placesStatement(conditions, order, after)),
     );
-    for (const part of partsOf(places)) yield* await withMappedErrors(() => findMade(database, part));
+    for (const part of partsByBytes(places))
+      yield* await withMappedErrors(() =>
+        findMade(
+          database,
+          part.map(({ id }) => id),
+        ),
+      );
     last = places.length === jobsAtOnce ? places.at(-1) : undefined;
   } while (last !== undefined);
 }
 
-interface Place {
-  id: string;
+interface Place extends StoredJob {
   batchIndex: number | null;
-  storedBytes: number;
 }
 
 /** The order of the jobs, for which there is an index, and what comes after a place in it. */
@@ -85,21 +88,6 @@ function placesStatement(conditions: Prisma.Sql[], order: Order, after: Place | 
 function conditionsOfMade(tenantId: string, filter: OutputFilter): Prisma.Sql[] | null {
   if (filter.statuses?.includes("completed") === false) return null;
   return conditionsOf(tenantId, { ...filter, statuses: ["completed"] });
-}
-
-/** Parts that fit into memory together; a job that is larger alone is a part of its own. */
-function* partsOf(places: readonly Place[]): Generator<string[]> {
-  let part: string[] = [];
-  let bytes = 0;
-  for (const { id, storedBytes } of places) {
-    if (part.length > 0 && bytes + storedBytes > storedBytesAtOnce) {
-      yield part;
-      [part, bytes] = [[], 0];
-    }
-    part.push(id);
-    bytes += storedBytes;
-  }
-  if (part.length > 0) yield part;
 }
 
 type MadeRow = Omit<MadeJob, "outputs">;
