@@ -86,7 +86,7 @@ export async function startNeighbours(server: ServerUnderTest): Promise<Neighbou
       return expected.every((value, index) => Math.abs((channels[index]?.mean ?? -99) - value) < 4);
     },
     ownersPicture: pictureOf,
-    belongings: () => readBelongings(database.url),
+    belongings: () => readBelongings(database.url, marker),
     namesOnDisk: async () => (await namesBelow(folder)).filter((name) => !namesBefore.has(name)),
     limitRunning: async (tenant, running) => {
       const answer = await fetch(`${stack.url}/api/anime/tenants/${tenant}/limits`, {
@@ -166,11 +166,12 @@ async function giveBelongings(url: string, owner: ApiClient): Promise<void> {
   await owner.request("DELETE", `jobs/${removed}`);
 }
 
-async function readBelongings(databaseUrl: string): Promise<Belongings> {
+/** @param word in all texts of the tenant, which is called by it and `-studio` */
+export async function readBelongings(databaseUrl: string, word: string): Promise<Belongings> {
   const client = new pg.Client({ connectionString: databaseUrl });
   await client.connect();
   const column = async (sql: string): Promise<string[]> => {
-    const { rows } = await client.query<{ value: string | null }>(sql, [`${marker}-studio`]);
+    const { rows } = await client.query<{ value: string | null }>(sql, [`${word}-studio`]);
     return rows.flatMap(({ value }) => value ?? []);
   };
   const ofTenant = "tenant_id = (SELECT id FROM tenants WHERE name = $1)";
@@ -210,7 +211,7 @@ async function readBelongings(databaseUrl: string): Promise<Belongings> {
     return {
       ids,
       hashes,
-      secrets: [marker, ...Object.values(ids).flat(), ...contents, ...farm],
+      secrets: [word, ...Object.values(ids).flat(), ...contents, ...farm],
       publicNames,
     };
   } finally {

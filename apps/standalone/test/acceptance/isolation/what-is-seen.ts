@@ -13,7 +13,8 @@ export interface Seen {
 /** After so long without a message, a live stream has told what it knew. */
 const quietMs = 500;
 
-const changing = new Set(["date", "x-request-id", "connection", "keep-alive", "last-modified"]);
+/** Headers that tell nothing of what was asked for. */
+export const changing = new Set(["date", "x-request-id", "connection", "keep-alive", "last-modified"]);
 
 /** Asks as the curious tenant. */
 export async function look(
