@@ -315,6 +315,26 @@ describe("the queue", () => {
     expect(await read("/prompt")).toEqual({ exec_info: { queue_remaining: 1 } });
     await api.worker.end(leased, { kind: "cancelled" });
   });
+
+  test("of a key runs in the order that it shows, if its prompts are sent with numbers or to the front", async () => {
+    const second = { authorization: "Bearer second-key" };
+    const [late, soon, first] = [
+      await submit({ prompt: graphOf(75) }, second),
+      await submit({ prompt: graphOf(76), number: 5 }, second),
+      await submit({ prompt: graphOf(77), front: true, prompt_id: randomUUID() }, second),
+    ];
+    const ids = [first, soon, late].map(({ prompt_id: id }) => id);
+    const { queue_pending: pending } = await read<{ queue_pending: [number, string][] }>("/queue", second);
+    expect(pending.map(([, id]) => id)).toEqual(ids);
+    const before = await Promise.all(
+      ids.map(async (id) => {
+        const job = await api.request(`jobs/${await jobOf(id)}`, { headers: own });
+        return ((await job.json()) as { waitingFor: { jobsBefore: number } }).waitingFor.jobsBefore;
+      }),
+    );
+    expect(before.map((count) => count - before[0]!)).toEqual([0, 1, 2]);
+    await send("/queue", { clear: true }, second);
+  });
 });
 
 test("a client that reads the history and then the queue finds a prompt that ends between the two", async () => {

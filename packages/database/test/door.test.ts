@@ -167,6 +167,81 @@ describe("prompts of clients", () => {
   });
 });
 
+describe("a prompt that goes before others", () => {
+  const numbers = async (keyName: string): Promise<number[]> => {
+    const { rows } = await client.query<{ number: number }>(
+      `SELECT prompt.number FROM jobs job JOIN door_prompts prompt ON prompt.job_id = job.id
+       WHERE job.tenant_id = $1 AND prompt.key_name = $2 AND job.status = 'queued' ORDER BY job.rank, job.id`,
+      [own, keyName],
+    );
+    return rows.map(({ number }) => number);
+  };
+
+  test("takes the place of the first with a larger number, and no place of anybody else", async () => {
+    const keyName = "hurried";
+    const [ten, twenty, thirty] = [
+      await submit(said({ keyName, number: 10 })),
+      await submit(said({ keyName, number: 20 })),
+      await submit(said({ keyName, number: 30 })),
+    ];
+    const others = [
+      await submit(said({ keyName: "patient", number: 99 })),
+      await submit(said({ keyName, number: 99 }), other),
+    ];
+    const placesOfOthers = async (): Promise<unknown> =>
+      (
+        await client.query("SELECT id, rank, ticket_number FROM jobs WHERE id = ANY($1) ORDER BY id", [
+          others.map(({ id }) => id),
+        ])
+      ).rows;
+    const before = await placesOfOthers();
+    const placed = await submit(said({ keyName, number: 15, goesBefore: true }));
+    expect(placed).toMatchObject({ rank: twenty.rank, ticketNumber: 0 });
+    const { rows } = await client.query<{ keyName: string; number: number }>(
+      `SELECT prompt.key_name AS "keyName", prompt.number FROM jobs job JOIN door_prompts prompt ON prompt.job_id = job.id
+       WHERE job.tenant_id = $1 AND prompt.key_name IN ('hurried', 'patient') ORDER BY job.rank`,
+      [own],
+    );
+    // The reserved rank of the new prompt is now that of the last one.
+    expect(rows.map(({ keyName: key, number }) => `${key} ${number}`)).toEqual([
+      ...["hurried 10", "hurried 15", "hurried 20", "patient 99", "hurried 30"],
+    ]);
+    expect(await placesOfOthers()).toEqual(before);
+    // Without a number of its own, a prompt is the last one.
+    await submit(said({ keyName, number: -1 }));
+    expect(await numbers(keyName)).toEqual([10, 15, 20, 30, -1]);
+    expect([await run(thirty), await run(twenty)]).toEqual([undefined, undefined]);
+    expect((await run(ten)).jobId).toBe(ten.id);
+    expect((await run(placed)).jobId).toBe(placed.id);
+  });
+
+  test("moves no prompt that a worker claims meanwhile, and gives no rank twice", async () => {
+    const keyName = "contested";
+    const jobs: Job[] = [];
+    for (let number = 1; number <= 8; number += 1) jobs.push(await submit(said({ keyName, number })));
+    const [claims, fronts] = await Promise.all([
+      Promise.all(jobs.map((job) => run(job) as Promise<LeasedJob | undefined>)),
+      Promise.all([-1, -2, -3, -4].map((number) => submit(said({ keyName, number, goesBefore: true })))),
+    ]);
+    const { rows } = await client.query<{ id: string; rank: number; status: string; ticket: number }>(
+      `SELECT id, rank, status, ticket_number AS ticket FROM jobs
+       WHERE id IN (SELECT job_id FROM door_prompts WHERE key_name = $1)`,
+      [keyName],
+    );
+    expect(new Set(rows.map(({ rank }) => rank)).size).toBe(jobs.length + fronts.length);
+    for (const [index, { id, rank }] of jobs.entries()) {
+      const row = rows.find((each) => each.id === id)!;
+      const isClaimed = claims[index] !== undefined;
+      expect([row.status, row.ticket > 0]).toEqual(isClaimed ? ["processing", false] : ["queued", true]);
+      if (isClaimed) expect(row.rank).toBe(rank);
+    }
+    await submit(said({ keyName, number: -5, goesBefore: true }));
+    const shown = await numbers(keyName);
+    expect(shown[0]).toBe(-5);
+    expect(shown).toEqual(shown.toSorted((one, two) => one - two));
+  });
+});
+
 describe("what a server's history says of the end", () => {
   const entry = '{"outputs":{"4":{"text":["\\u0000 \\ud800"],"fps":[8.0, NaN]}},"status":null,"meta":{}}';
 

@@ -176,6 +176,7 @@ async function createPrompt(
   const said: NewDoorPrompt = {
     ...{ keyName: principal.keyName, promptId, clientId, number, saidHash, targets, outputNodes },
     ...{ socketNodes: rewritten.socketNodes, rewrites: rewritten.rewrites },
+    goesBefore: read.number !== undefined || read.isFront,
   };
   const parameters = {
     workflow: rewritten.graph,

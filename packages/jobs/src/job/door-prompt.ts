@@ -15,8 +15,10 @@ export interface NewDoorPrompt {
   promptId: string;
   /** The client's name for itself; `null` = it gave none. */
   clientId: string | null;
-  /** Smaller numbers of the same key run first. */
+  /** Orders what the queue of the key shows. */
   number: number;
+  /** The client chose the number, or the front: it runs before waiting prompts of the same key that have larger numbers. */
+  goesBefore?: boolean;
   /** SHA-256 of the graph and the targets as the client sent them, hexadecimal. */
   saidHash: string;
   /** partial_execution_targets; `null` = none were sent. */

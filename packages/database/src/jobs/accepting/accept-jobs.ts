@@ -26,6 +26,7 @@ import {
   SourceGoneError,
   type Sources,
 } from "./reuse-jobs.ts";
+import { placePrompts } from "../ranks/place-prompts.ts";
 import { reserveRanks } from "../ranks/reserve-ranks.ts";
 import { toStoredJson } from "../../connection/stored-json.ts";
 
@@ -171,7 +172,8 @@ async function insertAll(
   const depends = ranked.some(
     ({ job: { dependsOn = [], inputs = [] } }) => dependsOn.length + inputs.length > 0,
   );
-  if (ranked.length <= rowsAtOnce && !depends && sources.size === 0) {
+  const goesBefore = ranked.some(({ job }) => job.door?.goesBefore === true);
+  if (ranked.length <= rowsAtOnce && !depends && !goesBefore && sources.size === 0) {
     const insertOnce = async (transaction: Statements): Promise<Job[] | null> => {
       if (fulfilled !== null) await fulfilClaim(transaction, fulfilled);
       const inserted = await insertRows(transaction, { ...submission, isFirst: true, room });
@@ -202,10 +204,14 @@ async function insertAll(
         inserted.push(...inGivenOrder(more, part));
       }
       const ready = depends ? await insertDependencies(transaction, tenantId, ranked) : new Set<string>();
+      const placed = await placePrompts(transaction, tenantId, ranked);
       // This comes last because it locks the tenant's row: other submissions of the tenant then wait only for the
       // commit.
       if (toRun > 0 && (await transaction.$queryRaw<unknown[]>(room)).length === 0) throw new NoRoomError();
-      return inserted.map((job) => (ready.has(job.id) ? { ...job, openDependencies: 0 } : job));
+      return inserted.map((job) => {
+        const rank = placed.get(job.id) ?? job.rank;
+        return { ...job, rank, ...(ready.has(job.id) && { openDependencies: 0 }) };
+      });
     });
   return await orNoRoom(repeatConflicts(insertParts));
 }
