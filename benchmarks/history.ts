@@ -145,6 +145,8 @@ export async function run({ stored, looks }: z.infer<typeof optionsSchema>): Pro
           "SELECT prompt_id FROM told ORDER BY i LIMIT 1",
         );
         const promptId = rows[0]?.prompt_id ?? "";
+        // The first look compiles code and opens connections.
+        await look(doorUrl, { looks, promptId });
         const looked = await look(doorUrl, { looks, promptId });
         console.log(`${to} prompts: ${JSON.stringify(looked)}`);
         return looked;
