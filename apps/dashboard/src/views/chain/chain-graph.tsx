@@ -1,8 +1,8 @@
-import "@xyflow/react/dist/style.css";
-import { Box, useComputedColorScheme } from "@mantine/core";
-import { Background, Controls, Handle, Position, ReactFlow, type Node, type NodeProps } from "@xyflow/react";
+import { Box } from "@mantine/core";
+import { Handle, Position, type Node, type NodeProps } from "@xyflow/react";
 import { memo, useMemo, type ReactNode } from "react";
 import { type ChainJob } from "../../connection/queries.ts";
+import { ShownFlow } from "../../parts/shown-flow.tsx";
 import { nodeHeight, nodeWidth, placesOf } from "../job/graph-layout.ts";
 import { ChainJobLink, ChainStatus } from "./chain-job.tsx";
 
@@ -16,7 +16,6 @@ export function ChainGraph({
   jobs: readonly ChainJob[];
   shownId: string | undefined;
 }): ReactNode {
-  const scheme = useComputedColorScheme();
   // Only ids and needs decide over places, so that nothing moves when a status changes.
   const shape = JSON.stringify(jobs.map(({ id, needs }) => ({ id, needs })));
   const places = useMemo(() => placesOf(JSON.parse(shape) as Pick<ChainJob, "id" | "needs">[]), [shape]);
@@ -32,28 +31,14 @@ export function ChainGraph({
     })),
   );
   return (
-    <Box h={{ base: 320, md: 400 }} role="region" aria-label="The chain of jobs">
-      <ReactFlow
-        nodes={drawn}
-        edges={edges}
-        nodeTypes={nodeTypes}
-        colorMode={scheme}
-        fitView
-        fitViewOptions={{ maxZoom: 1 }}
-        minZoom={0.05}
-        nodesDraggable={false}
-        nodesConnectable={false}
-        nodesFocusable={false}
-        edgesFocusable={false}
-        elementsSelectable={false}
-        deleteKeyCode={null}
-        preventScrolling={false}
-        zoomOnScroll={false}
-      >
-        <Background />
-        <Controls showInteractive={false} />
-      </ReactFlow>
-    </Box>
+    <ShownFlow
+      label="The chain of jobs"
+      nodes={drawn}
+      edges={edges}
+      nodeTypes={nodeTypes}
+      nodesFocusable={false}
+      elementsSelectable={false}
+    />
   );
 }
 

@@ -1,9 +1,10 @@
-import { SegmentedControl, Skeleton, Text } from "@mantine/core";
+import { Skeleton, Text } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { lazy, Suspense, useMemo, useState, type ReactNode } from "react";
 import { chainQuery, type ChainOf } from "../../connection/queries.ts";
 import { EmptyState } from "../../parts/empty-state.tsx";
 import { ErrorState } from "../../parts/error-state.tsx";
+import { GraphOrList } from "../../parts/graph-or-list.tsx";
 import { Section } from "../../parts/section.tsx";
 import { chainInOrder } from "./chain-jobs.ts";
 import { ChainList } from "./chain-list.tsx";
@@ -21,18 +22,7 @@ export function ChainView({ of, isQuietAlone = false }: { of: ChainOf; isQuietAl
   return (
     <Section
       title="Who waits for whom"
-      aside={
-        <SegmentedControl
-          size="xs"
-          aria-label="How the chain is shown"
-          value={form}
-          onChange={setForm}
-          data={[
-            { value: "graph", label: "Graph" },
-            { value: "list", label: "List" },
-          ]}
-        />
-      }
+      aside={<GraphOrList label="How the chain is shown" form={form} onChange={setForm} />}
     >
       {query.data === undefined ? (
         query.isError ? (

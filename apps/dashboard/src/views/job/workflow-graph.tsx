@@ -1,17 +1,8 @@
-import "@xyflow/react/dist/style.css";
 import { type Job } from "@genga/client";
-import { Box, Group, Text, useComputedColorScheme } from "@mantine/core";
-import {
-  Background,
-  Controls,
-  Handle,
-  Position,
-  ReactFlow,
-  type Edge,
-  type Node,
-  type NodeProps,
-} from "@xyflow/react";
+import { Box, Group, Text } from "@mantine/core";
+import { Handle, Position, type Edge, type Node, type NodeProps } from "@xyflow/react";
 import { memo, useMemo, type ReactNode } from "react";
+import { ShownFlow } from "../../parts/shown-flow.tsx";
 import { nodeHeight, nodeWidth, placesOf, type GraphNode, type NodeState } from "./graph-layout.ts";
 import { nodeElementId } from "./node-element.ts";
 import { NodeProgress } from "./node-progress.tsx";
@@ -29,7 +20,6 @@ export function WorkflowGraph({
   nodes: readonly GraphNode[];
   states: ReadonlyMap<string, NodeState>;
 }): ReactNode {
-  const scheme = useComputedColorScheme();
   const places = useMemo(() => placesOf(nodes), [nodes]);
   const drawn = nodes.map((node): Drawn => {
     const state = states.get(node.id) ?? "waiting";
@@ -41,27 +31,13 @@ export function WorkflowGraph({
   });
   const edges = useMemo(() => edgesOf(nodes), [nodes]);
   return (
-    <Box h={{ base: 320, md: 400 }} role="region" aria-label="The graph of the job">
-      <ReactFlow
-        nodes={drawn}
-        edges={edges}
-        nodeTypes={nodeTypes}
-        colorMode={scheme}
-        fitView
-        fitViewOptions={{ maxZoom: 1 }}
-        minZoom={0.05}
-        nodesDraggable={false}
-        nodesConnectable={false}
-        edgesFocusable={false}
-        deleteKeyCode={null}
-        preventScrolling={false}
-        zoomOnScroll={false}
-        onlyRenderVisibleElements={nodes.length > 100}
-      >
-        <Background />
-        <Controls showInteractive={false} />
-      </ReactFlow>
-    </Box>
+    <ShownFlow
+      label="The graph of the job"
+      nodes={drawn}
+      edges={edges}
+      nodeTypes={nodeTypes}
+      onlyRenderVisibleElements={nodes.length > 100}
+    />
   );
 }
 

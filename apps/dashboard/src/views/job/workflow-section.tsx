@@ -1,11 +1,12 @@
 import { type Job } from "@genga/client";
-import { SegmentedControl, Skeleton } from "@mantine/core";
+import { Skeleton } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { getRouteApi } from "@tanstack/react-router";
 import { useMemo, useState, type ReactNode } from "react";
 import { useLive } from "../../connection/live-jobs.ts";
 import { workflowQuery } from "../../connection/queries.ts";
 import { ErrorState } from "../../parts/error-state.tsx";
+import { GraphOrList } from "../../parts/graph-or-list.tsx";
 import { Section } from "../../parts/section.tsx";
 import { nodesOf, statesOf, type GraphNode, type NodeState } from "./graph-layout.ts";
 import { changedSearch } from "./job-search.ts";
@@ -28,18 +29,7 @@ export function WorkflowSection({ job }: { job: Job }): ReactNode {
   return (
     <Section
       title="Nodes"
-      aside={
-        <SegmentedControl
-          size="xs"
-          aria-label="How the nodes are shown"
-          value={form}
-          onChange={choose}
-          data={[
-            { value: "graph", label: "Graph" },
-            { value: "list", label: "List" },
-          ]}
-        />
-      }
+      aside={<GraphOrList label="How the nodes are shown" form={form} onChange={choose} />}
     >
       {query.data === undefined ? (
         query.isError ? (
