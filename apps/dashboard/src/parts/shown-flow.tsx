@@ -1,6 +1,6 @@
 import "@xyflow/react/dist/style.css";
 import { Box, useComputedColorScheme } from "@mantine/core";
-import { Background, Controls, ReactFlow, type Edge, type Node, type ReactFlowProps } from "@xyflow/react";
+import { Background, Controls, ReactFlow, type Node, type ReactFlowProps } from "@xyflow/react";
 import { type ReactNode } from "react";
 
 /** A drawn graph that can be moved and zoomed, and in which nothing can be changed. */
