@@ -1,7 +1,14 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
-import { type PreviewNote, type PreviewPicture } from "@genga/jobs";
-import { createSignals, RedisPreviewGiver, RedisPreviewTaker, type RedisSignals } from "@genga/queue";
+import { type DoorMessage, type PreviewNote, type PreviewPicture } from "@genga/jobs";
+import {
+  createSignals,
+  RedisDoorMessageGiver,
+  RedisDoorMessageTaker,
+  RedisPreviewGiver,
+  RedisPreviewTaker,
+  type RedisSignals,
+} from "@genga/queue";
 import { startTcpProxy, type TcpProxy } from "@genga/testing";
 import { freshPrefix, recordingLogger, testRedisUrl } from "./test-redis.ts";
 
@@ -80,3 +87,33 @@ test("a process that reads its previews too slowly loses no cancel request, and 
   const before = pictures.length;
   await askUntil(() => pictures.slice(before).some((picture) => picture.bytes.length === 3));
 }, 60_000);
+
+test("pictures for clients of ComfyUI's protocol are sent until it is known that nobody listens, anew for each prompt", async () => {
+  const options = { redisUrl: testRedisUrl(), prefix: freshPrefix(), logger: recordingLogger() };
+  const [doorGiver, doorTaker] = [new RedisDoorMessageGiver(options), new RedisDoorMessageTaker(options)];
+  const about = { jobId: "job", attempt: 1, serverPromptId: "prompt" };
+  const start: DoorMessage = { ...about, kind: "text", type: "execution_start", json: "{}" };
+  const say = (message: DoorMessage): void => {
+    doorGiver.publish("tenant", message);
+  };
+  say(start);
+  expect(doorGiver.isHeard("tenant")).toBe(true);
+  while (doorGiver.isHeard("tenant")) await sleep(5);
+  const heard: string[] = [];
+  const { live, end } = doorTaker.listen("tenant", {
+    onMessage: ({ kind }) => heard.push(kind),
+    onNote: () => undefined,
+    onMissed: () => undefined,
+  });
+  await live;
+  // The answer to what was sent before the start tells nothing about it.
+  say({ ...about, kind: "ended" });
+  say(start);
+  expect(doorGiver.isHeard("tenant")).toBe(true);
+  say({ ...about, kind: "frame", frame: Uint8Array.from([0, 0, 0, 1]) });
+  while (!heard.includes("frame")) await sleep(5);
+  expect(heard).toEqual(["ended", "text", "frame"]);
+  expect(doorGiver.isHeard("tenant")).toBe(true);
+  end();
+  await Promise.all([doorGiver.close(), doorTaker.close()]);
+});

@@ -33,7 +33,7 @@ export type DoorNote =
 export interface DoorMessageGiver {
   /** Of one job in this order. */
   publish(tenantId: string, message: DoorMessage): void;
-  /** Whether any process heard the last message of the tenant. */
+  /** Whether any process heard the last message of the tenant, or may have, since it is not known yet; at the start of a prompt it is not. */
   isHeard(tenantId: string): boolean;
   close(): Promise<void>;
 }

@@ -34,21 +34,30 @@ interface Waiting {
 /** Sends lists of messages to the channel of a tenant, with one write for all that came within a few milliseconds. */
 class ChannelSender {
   readonly #options: Required<DoorMessagesOptions> & { purpose: string };
-  readonly #heard = new LRUCache<string, number>({ max: tenantsMax });
+  readonly #heard = new LRUCache<string, boolean>({ max: tenantsMax });
+  /** Tenants of whom it is not known whether somebody listens, by the first list whose answer tells. */
+  readonly #unknown = new LRUCache<string, number>({ max: tenantsMax });
   #link: RedisLink | undefined;
   #waiting = new Map<string, Waiting>();
   #characters = 0;
   #sentAt = Number.NEGATIVE_INFINITY;
   #timer: NodeJS.Timeout | null = null;
+  #lists = 0;
   #isClosed = false;
 
   constructor(options: Required<DoorMessagesOptions> & { purpose: string }) {
     this.#options = options;
   }
 
-  /** How many subscribers got the last list of this tenant. */
-  heardBy(tenantId: string): number {
-    return this.#heard.get(tenantId) ?? 0;
+  /** Whether a subscriber got the last list of this tenant; as long as that is not known, one may have. */
+  isHeard(tenantId: string): boolean {
+    return this.#heard.get(tenantId) ?? true;
+  }
+
+  /** Somebody may have begun to listen. Whether somebody did is told by the answer to what is sent from now on. */
+  forgetWhoHears(tenantId: string): void {
+    this.#heard.delete(tenantId);
+    this.#unknown.set(tenantId, this.#lists + 1);
   }
 
   send(tenantId: string, text: string): void {
@@ -81,6 +90,8 @@ class ChannelSender {
     const lists = [...this.#waiting];
     this.#waiting = new Map();
     if (lists.length === 0) return;
+    this.#lists += 1;
+    const list = this.#lists;
     const { redisUrl, prefix, logger, purpose } = this.#options;
     this.#link ??= new RedisLink({ redisUrl, purpose, logger });
     this.#link
@@ -93,7 +104,8 @@ class ChannelSender {
       .then((results) => {
         for (const [index, [tenantId]] of lists.entries()) {
           const [error, heard] = results[index] ?? [null, 0];
-          if (error === null && typeof heard === "number") this.#heard.set(tenantId, heard);
+          const isOld = list < (this.#unknown.get(tenantId) ?? 0);
+          if (error === null && typeof heard === "number" && !isOld) this.#heard.set(tenantId, heard > 0);
         }
       })
       .catch((error: unknown) => {
@@ -117,11 +129,13 @@ export class RedisDoorMessageGiver implements DoorMessageGiver {
   }
 
   publish(tenantId: string, message: DoorMessage): void {
+    // A client usually connects before it sends its prompt, and the first picture must not be left out.
+    if (message.kind === "text" && message.type === "execution_start") this.#sender.forgetWhoHears(tenantId);
     this.#sender.send(tenantId, textOfMessage(message));
   }
 
   isHeard(tenantId: string): boolean {
-    return this.#sender.heardBy(tenantId) > 0;
+    return this.#sender.isHeard(tenantId);
   }
 
   async close(): Promise<void> {
