@@ -30,7 +30,8 @@ export class WorkerPasses {
   readonly #with: WorkerPassesOptions;
   readonly #adoption = new Coalescer(() => this.#adopt());
   readonly #requests = new Coalescer(() => this.#readRequests());
-  #hasBalanced = false;
+  /** When the last pass that took servers began, by the monotonic clock. */
+  #balancedAt: number | null = null;
   /** When this worker last adopted every job that it could; `null` while it may not take over. */
   #adoptedAt: number | null = null;
   #maySweep = false;
@@ -76,15 +77,18 @@ export class WorkerPasses {
   async #balance(): Promise<void> {
     const { fleet, guard, sources } = this.#with;
     // Without the servers of the API, a worker that starts again would retire those that it had.
-    if (!this.#hasBalanced) await guard.watch(sources.refresh());
+    if (this.#balancedAt === null) await guard.watch(sources.refresh());
+    const beganAt = performance.now();
     await fleet.balance();
-    this.#hasBalanced = true;
+    this.#balancedAt = beganAt;
     if (this.#adoptedAt === null) void this.#adoption.trigger();
   }
 
   async #adopt(): Promise<void> {
     const { fleet, guard, adoptOn, log } = this.#with;
-    const mayAdopt = (): boolean => this.#hasBalanced && guard.mayTakeOver;
+    // After an outage, the servers of dead workers are taken first: what runs on them can be adopted then.
+    const mayAdopt = (): boolean =>
+      this.#balancedAt !== null && this.#balancedAt >= guard.mayTakeOverFrom && guard.mayTakeOver;
     const mightAtFirst = mayAdopt();
     try {
       await adoptOn(fleet.owned);

@@ -24,6 +24,7 @@ import { Eligibility } from "./tickets/eligibility.ts";
 import { SlotPlanner } from "./tickets/slot-plan.ts";
 import { TicketPump } from "./tickets/ticket-pump.ts";
 import { OutageGuard } from "./timing/outage-guard.ts";
+import { OwnSilence } from "./timing/own-silence.ts";
 import { startTicker } from "./timing/ticker.ts";
 import { WorkerPasses } from "./worker-passes.ts";
 
@@ -53,6 +54,7 @@ export class Worker {
   readonly #previews: Previews;
   readonly #knowledge: LaneKnowledge;
   readonly #stops: (() => Promise<void> | void)[] = [];
+  readonly #silence: OwnSilence;
   readonly #takeBackCounts = { ...noTakeBacks };
   #statusUrl: string | null = null;
 
@@ -62,6 +64,7 @@ export class Worker {
     const { leaseMs, serverGraceMs: graceMs, stallMs } = settings;
     this.#with = dependencies;
     const guard = new OutageGuard(leaseMs);
+    this.#silence = guard.silence;
     this.#measures = new LaneMeasures(dependencies.laneServing);
     this.#durations = new KnownDurations({ store: dependencies.runDurations, log });
     this.#previews = new Previews(dependencies.previewGiver);
@@ -155,6 +158,9 @@ export class Worker {
         this.#pump.trigger();
       }),
     );
+    repeat("own silence", OwnSilence.beatMs, () => {
+      this.#silence.beat();
+    });
     repeat("measures", measuresIntervalMs, () => this.#measures.flush());
     repeat("durations", measuresIntervalMs, () => this.#durations.flush());
     repeat("served lanes", servedIntervalMs, () => this.#knowledge.flush(this.#lanesAtWork()));
@@ -319,23 +325,8 @@ function sweeperOf(dependencies: Dependencies, guard: OutageGuard, mayRequeue: (
   const { tickets, signals, log, settings } = dependencies;
   const { leaseMs, serverGraceMs: graceMs, serverRetireMs: retireMs, ageingMs } = settings;
   return new Sweeper({
-    ...{
-      ownerId,
-      runs,
-      announcer,
-      servers,
-      tickets,
-      signals,
-      guard,
-      leaseMs,
-      graceMs,
-      retireMs,
-      ageingMs,
-      serverSources,
-      mayRequeue,
-      metrics,
-      log,
-    },
+    ...{ ownerId, runs, announcer, servers, tickets, signals, guard, serverSources, mayRequeue },
+    ...{ leaseMs, graceMs, retireMs, ageingMs, metrics, log },
     guessedLanes: new GuessedLaneJudge({ lanes, servers, definitions, tickets, log }),
   });
 }

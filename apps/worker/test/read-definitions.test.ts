@@ -6,6 +6,7 @@ import { createLogger } from "@genga/runtime";
 import { type DefinitionsThread } from "@genga/workflows";
 import pg from "pg";
 import { OwnedServer } from "../src/servers/owned-server.ts";
+import { OwnSilence } from "../src/timing/own-silence.ts";
 import { openDatabaseWithDefinitions, type DatabaseWithDefinitions } from "./support/definitions-thread.ts";
 
 // What a look at a server costs the event loop that renews leases.
@@ -42,6 +43,7 @@ beforeEach(async () => {
         ...{ record, lease, servers, definitions, graceMs: 1_000, stallMs: 1_000 },
         address: { identity: record.url, url: record.url, credentials: undefined },
         log: createLogger({ name: "read-definitions", level: "silent" }),
+        silence: new OwnSilence(),
         onReady: () => undefined,
         onDefinitionsRead: () => undefined,
         onQueueSeen: () => Promise.resolve(),

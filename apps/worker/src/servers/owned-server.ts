@@ -15,6 +15,7 @@ import pTimeout from "p-timeout";
 import { type JobServer } from "../job/job-server.ts";
 import { SlotUse } from "../metrics/slot-use.ts";
 import { Coalescer } from "../timing/coalescer.ts";
+import { type OwnSilence } from "../timing/own-silence.ts";
 import { KnownDefinitions } from "./known-definitions.ts";
 import { LoadedModel } from "./loaded-model.ts";
 import { OthersPrompts } from "./others-prompts.ts";
@@ -36,6 +37,7 @@ export interface OwnedServerOptions {
   servers: ServerStore;
   definitions: DefinitionsStore;
   log: Logger;
+  silence: Pick<OwnSilence, "repeatIfLate">;
   /** After this long without an answer, the server's jobs are requeued for other servers. */
   graceMs: number;
   /** A queue that has not changed for this long counts as stuck. */
@@ -89,12 +91,10 @@ export class OwnedServer implements JobServer {
     const { url: baseUrl, ipAddress } = (this.address = options.address);
     this.connector = new ComfyUIConnector({ baseUrl, ipAddress, authorization, logger: log });
     this.#row = new ServerRow({ url: this.url, lease, servers, log });
-    this.#definitions = new KnownDefinitions({
-      ...{ connector: this.connector, lease, definitions },
-      onRead: () => {
-        options.onDefinitionsRead(this.id);
-      },
-    });
+    const onRead = (): void => {
+      options.onDefinitionsRead(this.id);
+    };
+    this.#definitions = new KnownDefinitions({ connector: this.connector, lease, definitions, onRead });
   }
 
   get id(): string {
@@ -326,7 +326,7 @@ export class OwnedServer implements JobServer {
 
   async #checkHealth(): Promise<void> {
     try {
-      await this.#askServer();
+      await this.#options.silence.repeatIfLate(() => this.#askServer(), this.#closing.signal);
     } catch (error) {
       if (error instanceof StoreUnavailableError || this.#closing.signal.aborted) throw error;
       this.#health.noteCheck(failedCheck(error), performance.now());

@@ -280,7 +280,7 @@ export class ServerFleet {
   }
 
   #take({ server: record, serverId, leaseNumber, isBeingRecycled }: TakenServer, named: NamedServer): void {
-    const { servers, definitions, log, graceMs, stallMs, sources } = this.#options;
+    const { servers, definitions, log, graceMs, stallMs, sources, guard } = this.#options;
     const { onReady, onDefinitionsRead, onQueueSeen } = this.#options;
     log.info({ server: record.url, leaseNumber }, "server taken");
     const namedNow = (): NamedServer | undefined => this.#named.withIdentity(record.url);
@@ -288,6 +288,7 @@ export class ServerFleet {
     const server = new OwnedServer({
       ...{ record, address: named.address, lease: { serverId, leaseNumber } },
       ...{ servers, definitions, log, graceMs, stallMs, onReady, onDefinitionsRead, onQueueSeen },
+      silence: guard.silence,
       authorization: () => credentials.authorization(),
     });
     this.#owned.set(record.id, server);

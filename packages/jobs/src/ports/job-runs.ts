@@ -184,7 +184,7 @@ export interface JobRuns {
   /** Which of the sweeper's steps have something to do, by one statement. @param graceMs as of `requeueAbandoned` */
   findSweeperWork(graceMs: number): Promise<SweeperWork>;
   /**
-   * Requeues processing jobs whose lease has been expired for `graceMs` and whose server has no owner; cancels those
+   * Requeues processing jobs whose lease has been expired for `graceMs` and whose server has had no owner for as long; cancels those
    * whose cancellation was requested. The attempt is not charged. Returns the changed jobs.
    */
   requeueAbandoned(graceMs: number): Promise<{ job: Job; event: JobEvent }[]>;

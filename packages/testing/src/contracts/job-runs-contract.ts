@@ -265,6 +265,15 @@ export function describeJobRuns(runner: TestRunner, open: () => Promise<Contract
       expect(await requeued(0, held)).toEqual([]);
     });
 
+    test("stay while their server's lease has just run out: its worker may only be late", async () => {
+      const serverId = await freshServer();
+      const lease = await running({ serverId, leaseMs: -120_000 });
+      await stores().servers.acquireServers("worker-b", [serverId], 1, 0);
+      expect(await requeued(60_000, lease)).toEqual([]);
+      await stores().servers.acquireServers("worker-b", [serverId], 1, -60_000);
+      expect(await requeued(60_000, lease)).toMatchObject([{ job: { status: "queued" } }]);
+    });
+
     test("are cancelled if that was requested", async () => {
       const lease = await running({ leaseMs: 0 });
       await stores().jobRequests.requestCancel(lease.jobId);

@@ -140,8 +140,8 @@ function endedOf(row: JobWithEventRow): Extract<AttemptResult, { held: true }> {
 }
 
 /**
- * Requeues jobs that no worker watches: the lease has been expired for `graceMs`, and the server has no owner who could
- * adopt the job. The lease number rises, so that writes of the last owner have no effect if it comes back.
+ * Requeues jobs that no worker watches: the lease has been expired for `graceMs`, and the server has had no owner for as long who
+ * could adopt the job. The lease number rises, so that writes of the last owner have no effect if it comes back.
  */
 export async function requeueAbandoned(
   database: PrismaClient,

@@ -33,8 +33,12 @@ const isThere = (row: Prisma.Sql): Prisma.Sql => Prisma.sql`(${row}) IS NOT NULL
 const anyAbandoned = (graceMs: number): Prisma.Sql => Prisma.sql`
         SELECT min(job.server_id::text) FROM (${abandonedJobs(graceMs)}) job`;
 
-/** Jobs that no worker watches: their leases have been expired for so long, and their servers have no owners. */
+/**
+ * Jobs that no worker watches: their leases have been expired for so long, and their servers have had no owners for as long, or
+ * were handed back and not taken. A lease of a server that ran out only now is renewed, or taken over, in a moment.
+ */
 export const abandonedJobs = (graceMs: number): Prisma.Sql => Prisma.sql`
     SELECT job.* FROM jobs job JOIN servers server ON server.id = job.server_id
     WHERE job.status = 'processing' AND job.lease_expires_at <= now() - ${graceMs}::float8 * interval '1 millisecond'
-      AND (server.lease_expires_at IS NULL OR server.lease_expires_at <= now())`;
+      AND (server.lease_expires_at IS NULL
+        OR server.lease_expires_at <= now() - ${graceMs}::float8 * interval '1 millisecond')`;
