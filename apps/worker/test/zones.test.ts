@@ -23,7 +23,11 @@ afterAll(async () => {
 const silent = createLogger({ name: "zones", level: "silent" });
 
 /** Servers that nobody runs: who owns them does not depend on how they are. */
-function fleet(workerId: string, ports: number[], { serverName = "", log = silent } = {}): ServerFleet {
+function fleet(
+  workerId: string,
+  ports: number[],
+  { serverName = "", host = null as string | null, log = silent } = {},
+): ServerFleet {
   return new ServerFleet({
     workerId,
     servers: database.servers,
@@ -34,14 +38,11 @@ function fleet(workerId: string, ports: number[], { serverName = "", log = silen
         const url = `http://127.0.0.1:${port}`;
         const identity = serverName === "" ? url : `${url}#${serverName}`;
         return {
-          address: { identity, url, credentials: undefined },
-          ...{
-            slots: 2,
-            labels: [],
-            source: "setting",
-            credential: null,
-            resolvedFrom: null,
+          address: {
+            ...{ identity, credentials: undefined },
+            ...(host === null ? { url } : { url: `http://${host}:${port}`, ipAddress: "127.0.0.1" }),
           },
+          ...{ slots: 2, labels: [], source: "setting", credential: null, resolvedFrom: host },
         };
       }),
       problem: null,
@@ -120,5 +121,12 @@ test("the same loopback address on two machines is two servers by SERVER_NAME, a
   ).toBe(2);
   expect(said.filter((message) => message.includes("loopback"))).toEqual([]);
   expect(await balance(["pod-a", "pod-b"].map((name) => fleet(name, [8188], { log })))).toBe(1);
-  expect(said.filter((message) => message.includes("set SERVER_NAME on each"))).toHaveLength(2);
+  const warnings = (): number => said.filter((message) => message.includes("set SERVER_NAME on each")).length;
+  expect(warnings()).toBe(2);
+  // Also if a name of DNS is resolved to it.
+  const host = "comfyui.test";
+  const byName = ["pod-a", "pod-b"].map((name) => fleet(name, [8189], { serverName: name, host, log }));
+  expect([await balance(byName), warnings()]).toEqual([2, 2]);
+  expect(await balance(["pod-a", "pod-b"].map((name) => fleet(name, [8189], { host, log })))).toBe(1);
+  expect(warnings()).toBe(4);
 }, 60_000);

@@ -1,19 +1,25 @@
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { type Database, migrate, openDatabase } from "@genga/database";
 import { type NewAddedServer } from "@genga/jobs";
-import { createTestDatabase } from "@genga/testing";
+import { buildJob, createTestDatabase } from "@genga/testing";
+import pg from "pg";
+import { v7 as uuidv7 } from "uuid";
 
 // Two workers name the same servers, and then not any more.
 
 let database: Database;
+let client: pg.Client;
 let drop: () => Promise<void>;
 
 beforeAll(async () => {
   const scratch = await createTestDatabase({ migrate: (databaseUrl) => migrate({ databaseUrl }) });
   database = openDatabase({ databaseUrl: scratch.url });
+  client = new pg.Client({ connectionString: scratch.url });
+  await client.connect();
   drop = () => scratch.drop();
 });
 afterAll(async () => {
+  await client.end();
   await database.close();
   await drop();
 });
@@ -95,6 +101,27 @@ test("a server that was added stays without workers, within the limit, until it 
   });
 });
 
+test("the revision of the added servers is another one after each change of them, and only then", async () => {
+  const { servers, serverSources } = database;
+  const revisions: string[] = [];
+  const note = async (change: () => Promise<unknown>): Promise<void> => {
+    await change();
+    revisions.push(await serverSources.revisionOfAdded());
+    expect(await serverSources.revisionOfAdded()).toBe(revisions.at(-1));
+  };
+  const limits = { leaseMs, countMax: 99 };
+  const added = await serverSources.addServer(newServer("http://revised"), by, limits);
+  if (typeof added !== "object") throw new Error(added);
+  revisions.push(await serverSources.revisionOfAdded());
+  await servers.setDraining(added.id, true);
+  expect(await serverSources.revisionOfAdded()).toBe(revisions.at(-1));
+  await note(() => serverSources.removeAdded(added.id, by));
+  await note(() => serverSources.addServer(newServer("http://revised"), by, limits));
+  await note(() => serverSources.removeAdded(added.id, by));
+  await note(remove);
+  expect(new Set(revisions).size).toBe(revisions.length);
+});
+
 test("credentials of a server that was taken out go also when a file has come to name it", async () => {
   const { servers, serverSources } = database;
   const url = "http://in-a-file-now";
@@ -133,4 +160,60 @@ test("an address that comes back after its server was removed is another machine
   await remove();
   expect(await listed()).not.toContain(row.url);
   expect(await register()).toMatchObject({ id, draining: false });
+});
+
+test("the row of a server that is gone is removed after a time, unless an attempt, a prompt or a worker needs it", async () => {
+  const { servers, serverSources, jobRequests, jobRuns, tenants } = database;
+  const urls = ["listed", "gone", "ran-a-job", "has-a-prompt", "known-to-a-worker"].map(
+    (name) => `http://${name}`,
+  );
+  const rows = await servers.registerServers(urls.map((url) => ({ url, slots: 1, source: "file" as const })));
+  const [listedId, , ranId, promptId, knownId] = rows.map(({ id }) => id) as [
+    string,
+    string,
+    string,
+    string,
+    string,
+  ];
+  const tenantId = (await tenants.defaultTenant()).id;
+  const [job] = await jobRequests.insertJobs({ tenantId, batch: null, jobs: [buildJob()] });
+  const claim = {
+    jobId: job!.id,
+    attempt: 1,
+    ticketNumber: 0,
+    workerId: "one",
+    clientId: "c",
+    serverId: ranId,
+  };
+  const [lease] = await jobRuns.claimJobs([{ ...claim, promptId: uuidv7() }], leaseMs);
+  await jobRuns.endAttempt(lease!, { kind: "cancelled" });
+  await client.query("DELETE FROM prompts_to_forget");
+  await client.query("INSERT INTO prompts_to_forget (prompt_id, server_id) VALUES ($1, $2)", [
+    uuidv7(),
+    promptId,
+  ]);
+  for (const { id } of await servers.listLiveWorkers(leaseMs)) await servers.stopWorker(id);
+  await client.query("DELETE FROM workers");
+  await servers.renewWorker("one", [listedId], leaseMs);
+  await remove();
+  await servers.renewWorker("one", [listedId, knownId], leaseMs);
+  const kept = async (): Promise<string[]> => {
+    const { rows: left } = await client.query<{ url: string }>(
+      "SELECT url FROM servers WHERE url = ANY($1)",
+      [urls],
+    );
+    return left.map(({ url }) => url).sort();
+  };
+
+  await serverSources.forgetServers(3_600_000);
+  expect(await kept()).toEqual(urls.toSorted());
+  await client.query("UPDATE servers SET removed_at = removed_at - interval '2 hours'");
+  await serverSources.forgetServers(3_600_000);
+  expect(await kept()).toEqual(urls.filter((url) => url !== "http://gone").toSorted());
+  // Nothing but the attempt keeps the row of the job's server: it goes with the job.
+  await jobRequests.removeJob(job!.id);
+  await client.query("DELETE FROM prompts_to_forget");
+  await servers.renewWorker("one", [listedId], leaseMs);
+  await serverSources.forgetServers(3_600_000);
+  expect(await kept()).toEqual(["http://listed"]);
 });

@@ -58,6 +58,13 @@ describe("a text for a tenant", () => {
     );
   });
 
+  test("is right with each list of servers, also where a list has a server under another address", () => {
+    const moved = [{ ...one, url: "http://gpu-8.internal:8188" }, other];
+    const text = "gpu-7.internal:8188 or http://gpu-8.internal:8188";
+    expect(new Sight({ role: "read" }, [one]).text(text)).toBe("server-0000aaaa or (address)");
+    expect(new Sight({ role: "read" }, moved).text(text)).toBe("gpu-7.internal:8188 or server-0000aaaa");
+  });
+
   test("takes little time, however long the text is", () => {
     const startedAt = performance.now();
     for (const text of ["http://", "1.1.1.", "connect E", "gpu-7.internal", "http://a:b@", "x."]) {

@@ -1,5 +1,8 @@
 import { publicNameOf, StoreUnavailableError, type Json, type Principal } from "@genga/jobs";
 import { parseUrl } from "@genga/runtime";
+import { LRUCache } from "lru-cache";
+
+type Pattern = readonly [pattern: RegExp, name: string];
 
 /** The part of a server's row that shows where the server is. */
 interface NamedServer {
@@ -16,14 +19,12 @@ interface NamedServer {
 export class Sight {
   readonly operates: boolean;
   readonly #servers: ReadonlyMap<string, NamedServer>;
-  readonly #addresses: readonly (readonly [pattern: RegExp, name: string])[];
+  readonly #addresses: readonly Pattern[];
 
   constructor({ role }: Pick<Principal, "role">, servers: readonly NamedServer[]) {
     this.operates = role === "operate";
     this.#servers = new Map(servers.map((server) => [server.id, server]));
-    this.#addresses = this.operates
-      ? []
-      : [...servers.flatMap(wholeAddressOf), ...servers.flatMap(addressesOf), ...namesOfMany(servers)];
+    this.#addresses = this.operates ? [] : patternsOf(servers);
   }
 
   /** How answers name a server to this principal. */
@@ -59,7 +60,7 @@ export class Sight {
  * Patterns of addresses that belong to no known server: an address that a name resolved to, or that of a removed
  * server.
  */
-const anyAddress: readonly (readonly [RegExp, string])[] = [
+const anyAddress: readonly Pattern[] = [
   // Node: "connect ECONNREFUSED 10.0.0.7:8188", "getaddrinfo ENOTFOUND gpu-7", "read ECONNRESET"
   [/\b(connect|getaddrinfo|bind) (E[A-Z_]+) [^\s),;]+/g, "$1 $2"],
   [
@@ -73,42 +74,59 @@ function addressLeftOut(): string {
   return "(address)";
 }
 
+/** By the list: each reading of the servers serves many requests. */
+const patternsOfLists = new WeakMap<readonly NamedServer[], readonly Pattern[]>();
+/** By server or name: most of them are the same in the next reading. */
+const compiled = new LRUCache<string, readonly Pattern[]>({ max: 5_000 });
+
+function patternsOf(servers: readonly NamedServer[]): readonly Pattern[] {
+  const known = patternsOfLists.get(servers);
+  if (known !== undefined) return known;
+  const names = new Set(servers.flatMap(({ resolvedFrom }) => resolvedFrom ?? []));
+  const patterns = [
+    ...servers.flatMap((server) => once(`whole ${server.id} ${server.url}`, () => wholeAddressOf(server))),
+    ...servers.flatMap((server) => once(`parts ${server.id} ${server.url}`, () => addressesOf(server))),
+    ...[...names].flatMap((name) => once(`name ${name}`, () => nameOfMany(name))),
+  ];
+  patternsOfLists.set(servers, patterns);
+  return patterns;
+}
+
+function once(key: string, compile: () => readonly Pattern[]): readonly Pattern[] {
+  const known = compiled.get(key) ?? compile();
+  compiled.set(key, known);
+  return known;
+}
+
 /**
  * For a server that SERVER_NAME tells apart from others with the same address: that name is the name of its machine.
  */
-function wholeAddressOf(server: NamedServer): [RegExp, string][] {
-  const pattern = new RegExp(String.raw`${escaped(server.url)}(?![\w-])`, "gi");
-  return server.url.includes("#") ? [[pattern, publicNameOf(server)]] : [];
+function wholeAddressOf(server: NamedServer): Pattern[] {
+  if (!server.url.includes("#")) return [];
+  return [[new RegExp(String.raw`${escaped(server.url)}(?![\w-])`, "gi"), publicNameOf(server)]];
 }
 
 /** The ways in which a server's address is written in messages, the longest first. */
-function addressesOf(server: NamedServer): [RegExp, string][] {
+function addressesOf(server: NamedServer): Pattern[] {
   const url = parseUrl(server.url);
   if (url === null) return [];
   const { host, hostname } = url;
   const name = publicNameOf(server);
   const end = String.raw`(?![\w-])`;
-  return [
+  const patterns: Pattern[] = [
     [new RegExp(String.raw`\b(?:https?|wss?)://(?:[^\s/"'@]*@)?${escaped(host)}${end}`, "gi"), name],
     [new RegExp(String.raw`(?<![\w.-])${escaped(host)}${end}`, "gi"), name],
-    ...(hostname === host
-      ? []
-      : [
-          [new RegExp(String.raw`(?<![\w.-])${escaped(hostname)}(?![\w.-]*\w)`, "gi"), name] satisfies [
-            RegExp,
-            string,
-          ],
-        ]),
   ];
+  if (hostname !== host)
+    patterns.push([new RegExp(String.raw`(?<![\w.-])${escaped(hostname)}(?![\w.-]*\w)`, "gi"), name]);
+  return patterns;
 }
 
-/** Names that stand for several servers, such as in an error of a certificate. */
-function namesOfMany(servers: readonly NamedServer[]): [RegExp, string][] {
-  const names = new Set(servers.flatMap(({ resolvedFrom }) => resolvedFrom ?? []));
-  return [...names].map((name) => [
-    new RegExp(String.raw`(?<![\w.-])${escaped(name)}(?::\d+)?(?![\w.-]*\w)`, "gi"),
-    addressLeftOut(),
-  ]);
+/** A name that stands for several servers, such as in an error of a certificate. */
+function nameOfMany(name: string): Pattern[] {
+  return [
+    [new RegExp(String.raw`(?<![\w.-])${escaped(name)}(?::\d+)?(?![\w.-]*\w)`, "gi"), addressLeftOut()],
+  ];
 }
 
 function escaped(text: string): string {

@@ -26,14 +26,15 @@ export class NamedServers {
   #isCleaned = false;
   #registered: { of: readonly NamedServer[]; byId: ReadonlyMap<string, NamedServer> } | null = null;
   #registering: Promise<void> | null = null;
+  #isStale = false;
 
   constructor(options: NamedServersOptions) {
     this.#options = options;
   }
 
-  /** The sources have changed since the last registration, or there was none yet. */
+  /** The sources have changed since the last registration, or it is to be repeated, or there was none yet. */
   get isBehind(): boolean {
-    return this.#registered?.of !== this.#options.sources.servers;
+    return this.#isStale || this.#registered?.of !== this.#options.sources.servers;
   }
 
   /** The ids of the servers that the sources name now. */
@@ -46,6 +47,11 @@ export class NamedServers {
       await this.#registering;
     }
     return [...this.#registered.byId.keys()];
+  }
+
+  /** Has the rows written again: those of servers that nobody named for long may have been removed. */
+  registerAgain(): void {
+    this.#isStale = true;
   }
 
   /** As of the last registration; `null` = there was none yet. */
@@ -72,6 +78,7 @@ export class NamedServers {
         log.warn({ servers: cleaned }, "the URLs of servers that an earlier version stored were rewritten");
     }
     const of = this.#options.sources.servers;
+    this.#isStale = false;
     const records = await guard.watch(servers.registerServers(of.map(rowOf)));
     const byIdentity = new Map(of.map((server) => [server.address.identity, server]));
     const byId = new Map<string, NamedServer>();

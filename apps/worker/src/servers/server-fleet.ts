@@ -64,6 +64,8 @@ export class ServerFleet {
   #nextLookBehind = Number.NEGATIVE_INFINITY;
   #isLeaving = false;
   #renewedAt = performance.now();
+  /** The same by the wall clock, which goes on while the machine sleeps. */
+  #renewedOn = Date.now();
 
   constructor(options: ServerFleetOptions) {
     this.#options = options;
@@ -91,6 +93,7 @@ export class ServerFleet {
   /** Renews the leases of the owned servers. A server whose lease was lost is dropped at once. */
   async renew(): Promise<void> {
     const { servers, workerId, leaseMs, guard, log } = this.#options;
+    if (Date.now() - this.#renewedOn > leaseMs) this.#named.registerAgain();
     // Leases are renewed even while new servers cannot be registered; balancing registers those.
     const ids = this.#withRetiring(this.#named.knownIds ?? (await this.#named.ids()));
     const named = ids.length === 0 ? [noServerId] : ids;
@@ -98,6 +101,7 @@ export class ServerFleet {
     const statusUrl = this.#options.statusUrl();
     this.#liveWorkers = await guard.watch(servers.renewWorker(workerId, named, leaseMs, statusUrl));
     this.#renewedAt = sentAt;
+    this.#renewedOn = Date.now();
     await this.#tellProblem();
     const leases = this.owned.map((server) => server.lease);
     if (leases.length === 0) return;
@@ -184,8 +188,9 @@ export class ServerFleet {
   #warnOfSharedLoopback(workers: readonly WorkerRecord[]): void {
     const { workerId, log } = this.#options;
     for (const serverId of this.#named.knownIds ?? []) {
-      const { identity = "", url = "" } = this.#named.find(serverId)?.address ?? {};
-      if (identity !== url || !isLoopback(new URL(url).hostname)) continue;
+      // One that SERVER_NAME tells apart has a name behind its address.
+      const [url = "", machine] = (this.#named.find(serverId)?.address.identity ?? "").split("#", 2);
+      if (url === "" || machine !== undefined || !isLoopback(new URL(url).hostname)) continue;
       for (const { id, serverIds } of workers) {
         const isOfThisMachine = id === workerId || id.startsWith(`${hostname()}-`);
         if (isOfThisMachine || this.#warnedOf.has(id) || !serverIds.includes(serverId)) continue;

@@ -22,10 +22,29 @@ const sourcesWithoutFile = (): ServerSources =>
 test("the credentials of a server of the API count as unknown unless its list contains the server", async () => {
   const sources = sourcesWithoutFile();
   expect(() => sources.authorizationFor(named("http://listed"))).toThrow("takes no servers of the API");
-  const store = { listAdded: () => Promise.resolve([added("http://listed")]) };
+  const store = {
+    revisionOfAdded: () => Promise.resolve("1"),
+    listAdded: () => Promise.resolve([added("http://listed")]),
+  };
   sources.addSource(new AddedServersSource({ store, secretBox: undefined, serverName: undefined }));
   expect(() => sources.authorizationFor(named("http://listed"))).toThrow("no such server");
   await sources.refresh();
   expect(sources.authorizationFor(named("http://listed"))).toBeUndefined();
   expect(() => sources.authorizationFor(named("http://other"))).toThrow("no such server");
+});
+
+test("the list is only read when it has changed", async () => {
+  let [revision, reads, changes] = ["1", 0, 0];
+  const store = {
+    revisionOfAdded: () => Promise.resolve(revision),
+    listAdded: () => Promise.resolve([added(`http://server-${(reads += 1)}`)]),
+  };
+  const source = new AddedServersSource({ store, secretBox: undefined, serverName: undefined });
+  source.onChange(() => (changes += 1));
+  for (const next of ["1", "1", "2", "2"]) {
+    revision = next;
+    await source.refresh();
+  }
+  expect([reads, changes]).toEqual([2, 2]);
+  expect(source.servers[0]?.address.url).toBe("http://server-2");
 });

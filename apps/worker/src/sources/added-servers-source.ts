@@ -10,7 +10,7 @@ import { identityOfUrl, isLoopback, type NamedServer } from "@genga/runtime";
 import { isDeepStrictEqual } from "node:util";
 
 export interface AddedServersSourceOptions {
-  store: Pick<ServerSourcesStore, "listAdded">;
+  store: Pick<ServerSourcesStore, "listAdded" | "revisionOfAdded">;
   /** `undefined` = SECRETS_KEY is not set here. */
   secretBox: Pick<SecretBox, "open"> | undefined;
   serverName: string | undefined;
@@ -20,6 +20,7 @@ export interface AddedServersSourceOptions {
 export class AddedServersSource {
   readonly #options: AddedServersSourceOptions;
   #added: readonly AddedServer[] = [];
+  #revision: string | null = null;
   #begun = 0;
   #applied = 0;
   #onChange: () => void = () => undefined;
@@ -39,13 +40,18 @@ export class AddedServersSource {
     this.#onChange = listener;
   }
 
-  /** Reads them anew. @throws StoreUnavailableError */
+  /** Reads them anew if they have changed. @throws StoreUnavailableError */
   async refresh(): Promise<void> {
     const turn = ++this.#begun;
-    const added = await this.#options.store.listAdded();
+    const { store } = this.#options;
+    // It is read before the list: a change in between is then read twice, and not missed.
+    const revision = await store.revisionOfAdded();
+    if (revision === this.#revision) return;
+    const added = await store.listAdded();
     // A slow answer must not replace a newer one.
     if (turn < this.#applied) return;
     this.#applied = turn;
+    this.#revision = revision;
     if (isDeepStrictEqual(added, this.#added)) return;
     this.#added = added;
     this.#onChange();

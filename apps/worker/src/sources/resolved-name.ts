@@ -1,4 +1,5 @@
 import { type Logger } from "@genga/runtime";
+import { KnownAddresses } from "./known-addresses.ts";
 
 export interface ResolvedNameOptions {
   host: string;
@@ -10,19 +11,13 @@ export interface ResolvedNameOptions {
   log: Logger;
 }
 
-/** An address is gone when so many answers in a row lack it: an answer may be incomplete once. */
-const missingMax = 2;
-/** More addresses than this are left out. */
-const addressesMax = 1_000;
-
 /**
  * The addresses of one name that stands for several servers. A failed lookup and an answer without any address change
  * nothing: an outage of DNS must not retire a farm.
  */
 export class ResolvedName {
   readonly #options: ResolvedNameOptions;
-  /** In how many answers in a row each known address was missing. */
-  readonly #missing = new Map<string, number>();
+  readonly #known = new KnownAddresses();
   readonly firstLookup: Promise<void>;
   #trouble: string | null = null;
   #wasAnswered = false;
@@ -35,7 +30,7 @@ export class ResolvedName {
   }
 
   get addresses(): string[] {
-    return [...this.#missing.keys()];
+    return this.#known.all;
   }
 
   /** Why it could not be resolved last; `null` = it was. */
@@ -50,7 +45,7 @@ export class ResolvedName {
   /** Addresses that it had in an earlier life of this worker, or for another one. They count until DNS has answered. */
   recall(addresses: readonly string[]): void {
     if (this.#wasAnswered || this.#isClosed || addresses.length === 0) return;
-    for (const address of addresses) this.#missing.set(address, 0);
+    this.#known.recall(addresses);
     this.#options.onChange();
   }
 
@@ -73,13 +68,12 @@ export class ResolvedName {
     if (this.#isClosed) return;
     const { host, log, onChange } = this.#options;
     this.#wasAnswered = true;
-    const found = [...new Set(addresses)].sort().slice(0, addressesMax);
-    const hasChanged = updateAddresses(this.#missing, new Set(found));
+    const hasChanged = this.#known.note(addresses);
     const wasTrouble = this.#trouble !== null;
     this.#trouble = null;
     if (wasTrouble) log.info({ host }, "a name of servers is resolved again");
     if (hasChanged)
-      log.info({ host, servers: this.#missing.size }, "the addresses of a name of servers have changed");
+      log.info({ host, servers: this.#known.size }, "the addresses of a name of servers have changed");
     if (hasChanged || wasTrouble) onChange();
   }
 
@@ -89,25 +83,8 @@ export class ResolvedName {
     if (this.#isClosed || this.#trouble === trouble) return;
     this.#trouble = trouble;
     const { host, log, onChange } = this.#options;
-    const kept = this.#missing.size;
+    const kept = this.#known.size;
     log.warn({ host, why: trouble, kept }, "a name of servers cannot be resolved: its known addresses count");
     onChange();
   }
-}
-
-/** @returns whether an address came or went */
-function updateAddresses(missing: Map<string, number>, found: ReadonlySet<string>): boolean {
-  let hasChanged = false;
-  for (const address of found) {
-    hasChanged ||= !missing.has(address);
-    missing.set(address, 0);
-  }
-  for (const [address, count] of missing) {
-    if (found.has(address)) continue;
-    missing.set(address, count + 1);
-    if (count + 1 < missingMax) continue;
-    missing.delete(address);
-    hasChanged = true;
-  }
-  return hasChanged;
 }

@@ -1,6 +1,7 @@
-import { lookup, Resolver } from "node:dns/promises";
+import { Resolver } from "node:dns/promises";
 import { type Logger, type NamedServer, parseUrl, resolvedServer } from "@genga/runtime";
 import { ResolvedName } from "./resolved-name.ts";
+import { oneFamily, SystemLookups } from "./system-lookups.ts";
 
 export interface ResolvedNamesOptions {
   /** How often each name is looked up: DNS does not tell of changes. */
@@ -23,7 +24,7 @@ export class ResolvedNames {
   readonly #options: ResolvedNamesOptions;
   readonly #resolver: Resolver | null;
   readonly #names = new Map<string, ResolvedName>();
-  #lastLookup: Promise<unknown> = Promise.resolve();
+  readonly #system = new SystemLookups({ timeoutMs: lookupTimeoutMs });
   #onChange: () => void = () => undefined;
 
   constructor(options: ResolvedNamesOptions) {
@@ -109,50 +110,15 @@ export class ResolvedNames {
 
   async #lookUp(host: string): Promise<readonly string[]> {
     const resolver = this.#resolver;
-    if (resolver !== null) {
-      return await oneFamily(
-        () => resolver.resolve4(host),
-        () => resolver.resolve6(host),
-      );
-    }
-    // The system's resolver blocks a thread that file operations need as well, for long while DNS is away: one at a time.
-    const turn = this.#lastLookup.then(() =>
-      oneFamily(
-        () => addressesBySystem(host, 4),
-        () => addressesBySystem(host, 6),
-      ),
-    );
-    this.#lastLookup = turn.catch(() => undefined);
-    return await turn;
+    if (resolver === null) return await this.#system.addressesOf(host);
+    return await oneFamily((family) => (family === 4 ? resolver.resolve4(host) : resolver.resolve6(host)));
   }
 }
 
+/** The C library asks each of the system's DNS servers for 5 s, as a rule. */
+const lookupTimeoutMs = 10_000;
 /** A worker does not wait longer than this for DNS before it takes its other servers. */
 const firstLookupsMs = 5_000;
-
-/**
- * The IPv4 addresses, or if there are none, the IPv6 addresses. Most machines that have both are known by both, and one
- * ComfyUI must not count as two servers.
- */
-async function oneFamily(
-  four: () => Promise<readonly string[]>,
-  six: () => Promise<readonly string[]>,
-): Promise<readonly string[]> {
-  const addresses = await four().catch(noneOrError);
-  return addresses.length > 0 ? addresses : await six();
-}
-
-/** That a name has no address of this family is an answer; any other error may hide addresses. */
-function noneOrError(error: unknown): readonly string[] {
-  const code = typeof error === "object" && error !== null && "code" in error ? error.code : undefined;
-  if (code === "ENODATA" || code === "ENOTFOUND") return [];
-  throw error;
-}
-
-async function addressesBySystem(host: string, family: 4 | 6): Promise<readonly string[]> {
-  const found = await lookup(host, { all: true, family });
-  return found.map(({ address }) => address);
-}
 
 function until(durationMs: number): Promise<void> {
   return new Promise((resolve) => {

@@ -20,7 +20,7 @@ export interface SweeperOptions {
   /** Judges jobs that were accepted while no server was known. */
   guessedLanes: { tick: () => Promise<void> };
   servers: ServerStore;
-  serverSources: Pick<ServerSourcesStore, "removeUnnamed">;
+  serverSources: Pick<ServerSourcesStore, "removeUnnamed" | "forgetServers">;
   tickets: TicketQueue;
   signals: Signals;
   guard: OutageGuard;
@@ -50,6 +50,9 @@ const roundsMax = 20;
 const auditEvery = 5;
 const definitionsEvery = 60;
 const unnamedEvery = 5;
+const forgottenEvery = 600;
+/** Workers that were away for less know the rows of their servers by their ids. */
+const unlistedKeptMs = 24 * 60 * 60_000;
 /** Longer than any process takes between reading a server's row and reading its definitions. */
 const definitionsUnusedMs = 10 * 60_000;
 
@@ -84,6 +87,7 @@ export class Sweeper {
     const movesBases = this.#passes % basesEvery === 0;
     if (movesBases) await this.#options.announcer.moveBases();
     if (this.#passes % unnamedEvery === 0) await this.#removeUnnamedServers();
+    if (this.#passes % forgottenEvery === 1) await this.#forgetServers();
     if (this.#passes % definitionsEvery === 1) await this.#removeUnusedDefinitions();
     try {
       const wasWiped = await this.#refillWipedRedis();
@@ -138,6 +142,11 @@ export class Sweeper {
     const { serverSources, guard, leaseMs, retireMs, log } = this.#options;
     const removed = await guard.watch(serverSources.removeUnnamed({ leaseMs, seenWithinMs: retireMs }));
     if (removed > 0) log.info({ removed }, "servers that no worker names any more were removed");
+  }
+
+  async #forgetServers(): Promise<void> {
+    const forgotten = await this.#options.serverSources.forgetServers(unlistedKeptMs);
+    if (forgotten > 0) this.#options.log.info({ forgotten }, "rows of servers that are gone were removed");
   }
 
   async #removeUnusedDefinitions(): Promise<void> {

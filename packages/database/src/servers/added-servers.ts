@@ -88,6 +88,16 @@ export async function listAdded(database: PrismaClient): Promise<AddedServer[]> 
     FROM added_servers added JOIN servers server ON server.id = added.server_id ORDER BY server.id`;
 }
 
+/** Every worker asks for it every few seconds. PostgreSQL gives each version of a row the number of its transaction. */
+export async function revisionOfAdded(database: PrismaClient): Promise<string> {
+  const [row] = await database.$queryRaw<{ revision: string }[]>`
+    SELECT md5(coalesce(string_agg(concat_ws(' ', server.id, server.url, added.xmin), ' ' ORDER BY server.id), ''))
+      AS revision
+    FROM added_servers added JOIN servers server ON server.id = added.server_id`;
+  if (row === undefined) throw new Error("The revision of the added servers was not returned.");
+  return row.revision;
+}
+
 /**
  * Removes what is kept of those that were taken out and whose jobs have ended, with their credentials, also if another
  * source names the server now.

@@ -9,10 +9,12 @@ import {
 } from "@genga/jobs";
 import { withMappedErrors } from "../connection/database-errors.ts";
 import { type PrismaClient } from "../generated/client.ts";
-import { addServer, forgetRemoved, listAdded, removeAdded } from "./added-servers.ts";
+import { addServer, forgetRemoved, listAdded, removeAdded, revisionOfAdded } from "./added-servers.ts";
 import { isOwned, leaseRows } from "./owned-servers.ts";
 import { comesAndGoes, hasJobs, isAdded, isNamed } from "./server-conditions.ts";
 import { recordFromRow, serverColumns, type ServerRow } from "./server-rows.ts";
+
+const forgottenAtOnce = 1_000;
 
 /** What the sources of servers keep in PostgreSQL. */
 export class PrismaServerSources implements ServerSourcesStore {
@@ -76,6 +78,20 @@ export class PrismaServerSources implements ServerSourcesStore {
     });
   }
 
+  forgetServers(unlistedMs: number): Promise<number> {
+    return withMappedErrors(
+      () => this.#database.$executeRaw`
+        DELETE FROM servers WHERE id IN (
+          SELECT server.id FROM servers server
+          WHERE server.removed_at < now() - ${unlistedMs}::float8 * interval '1 millisecond'
+            AND coalesce(server.lease_expires_at <= now(), true) AND NOT ${isAdded}
+            AND NOT EXISTS (SELECT FROM job_attempts WHERE job_attempts.server_id = server.id)
+            AND NOT EXISTS (SELECT FROM prompts_to_forget WHERE prompts_to_forget.server_id = server.id)
+            AND NOT EXISTS (SELECT FROM workers WHERE server.id = ANY(server_ids))
+          ORDER BY server.removed_at LIMIT ${forgottenAtOnce} FOR UPDATE SKIP LOCKED)`,
+    );
+  }
+
   addServer(
     server: NewAddedServer,
     by: Actor,
@@ -90,6 +106,10 @@ export class PrismaServerSources implements ServerSourcesStore {
 
   listAdded(): Promise<AddedServer[]> {
     return withMappedErrors(() => listAdded(this.#database));
+  }
+
+  revisionOfAdded(): Promise<string> {
+    return withMappedErrors(() => revisionOfAdded(this.#database));
   }
 
   setServersProblem(workerId: string, problem: string | null): Promise<void> {

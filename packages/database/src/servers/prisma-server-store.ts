@@ -22,6 +22,7 @@ import { Prisma, type PrismaClient } from "../generated/client.ts";
 import { toStoredJson } from "../connection/stored-json.ts";
 import { nameDefinitions, saveDefinitions } from "./node-definitions.ts";
 import { isOwned, leaseRows } from "./owned-servers.ts";
+import { isListed } from "./server-conditions.ts";
 import { recordFromRow, serverColumns, type ServerRow } from "./server-rows.ts";
 
 /** Rows of workers that were not seen for this long are removed. */
@@ -312,8 +313,7 @@ export class PrismaServerStore implements ServerStore {
 
   async #read(): Promise<ServerRecord[]> {
     const rows = await this.#database.$queryRaw<ServerRow[]>`
-      SELECT ${serverColumns} FROM servers server
-      WHERE server.removed_at IS NULL OR server.lease_expires_at > now() ORDER BY server.id`;
+      SELECT ${serverColumns} FROM servers server WHERE ${isListed} ORDER BY server.id`;
     return rows.map(recordFromRow);
   }
 

@@ -20,3 +20,8 @@ export const comesAndGoes = Prisma.sql`(server.source <> 'setting' OR server.res
 /** The row `server` has jobs that have not ended. */
 export const hasJobs = Prisma.sql`
   EXISTS (SELECT FROM jobs WHERE jobs.status = 'processing' AND jobs.server_id = server.id)`;
+
+/** The row `server` is listed: it was not removed, or somebody owns it all the same. By the index `servers_listed_idx`. */
+export const isListed = Prisma.sql`
+  (server.removed_at IS NULL OR server.lease_expires_at IS NOT NULL)
+  AND (server.removed_at IS NULL OR server.lease_expires_at > now())`;

@@ -50,6 +50,12 @@ export interface ServerSourcesStore {
    */
   removeUnnamed(options: { leaseMs: number; seenWithinMs: number }): Promise<number>;
   /**
+   * Removes the rows of servers that have not been listed for so long, that no attempt of a job names, and whose prompts are
+   * forgotten. A server that is named again afterwards is a new one.
+   * @returns how many; at most 1,000
+   */
+  forgetServers(unlistedMs: number): Promise<number>;
+  /**
    * Adds a server, for all workers that take servers of the API; recorded as an audit event.
    * @param limits.countMax how many added servers the farm may have
    * @returns `taken`: a source names it already, or it was added before, or a worker named it last and none is alive; `full`: the farm has as many as it may have
@@ -66,6 +72,8 @@ export interface ServerSourcesStore {
   removeAdded(serverId: string, by: Actor): Promise<boolean>;
   /** The added servers, and those that were taken out and may still have jobs. */
   listAdded(): Promise<AddedServer[]>;
+  /** A text that is another one whenever `listAdded` would give something else. */
+  revisionOfAdded(): Promise<string>;
   /** Records why this worker does not use the servers that its sources name now; `null` = it does. */
   setServersProblem(workerId: string, problem: string | null): Promise<void>;
 }
