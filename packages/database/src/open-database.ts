@@ -180,7 +180,7 @@ export function openDatabase(options: DatabaseOptions): Database {
     keeping: new PrismaKeepingStore(client),
     doorPrompts: new PrismaDoorPrompts(client),
     doorClients: new PrismaDoorClients(client),
-    doorFiles: new PrismaDoorFiles(client),
+    doorFiles: new PrismaDoorFiles(client, statements),
     webhooks: new PrismaWebhookStore(client),
     webhookQueue: new PrismaWebhookQueue(client),
     ping: (signal) =>

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import pg from "pg";
 import { v7 as uuidv7 } from "uuid";
 import {
+  PromptTakenError,
   doorFileSource,
   type DoorFileName,
   type EndedDoorPrompt,
@@ -73,6 +74,18 @@ describe("prompts of clients", () => {
     expect(found).toMatchObject({ ...door, status: "processing", jobId: leased.jobId });
     const [plain] = await stores.jobRequests.insertJobs({ tenantId: own, batch: null, jobs: [buildJob()] });
     expect((await run(plain!)).door).toBeNull();
+  });
+
+  test("with one place are accepted once, however many come together, in each tenant", async () => {
+    const place = uuidv7();
+    const same = Array.from({ length: 5 }, () => submit(said({ place })));
+    const others = [submit(said()), submit(said({ place: uuidv7() })), submit(said({ place }), other)];
+    const front = [submit(said({ place, goesBefore: true }))];
+    await Promise.all(others);
+    const outcomes = await Promise.allSettled([...same, ...front]);
+    expect(outcomes.filter(({ status }) => status === "fulfilled")).toHaveLength(1);
+    for (const outcome of outcomes)
+      if (outcome.status === "rejected") expect(outcome.reason).toBeInstanceOf(PromptTakenError);
   });
 
   test("are found by the name of their newest job, and only by their own tenant", async () => {
@@ -340,7 +353,9 @@ describe("names of files", () => {
     const ofOther = await stores.doorFiles.nameOutputs(foreign.id, [png("a")]);
     expect(ofOther.get("a")?.name).toBe("ComfyUI_00001_.png");
     const name: DoorFileName = { type: "output", subfolder: "", name: "ComfyUI_00001_.png" };
-    expect(await stores.doorFiles.findFiles(other, [name])).toEqual([{ jobId: foreign.id, source: "a" }]);
+    expect(await stores.doorFiles.findFiles(other, [name])).toEqual([
+      { jobId: foreign.id, source: "a", hasEnded: false },
+    ]);
   });
 
   test("of uploads are the client's own, unless they are taken", async () => {

@@ -54,6 +54,7 @@ export {
   BatchNotFoundError,
   BatchRemovedError,
   ClaimLostError,
+  PromptTakenError,
   CursorFromTheFutureError,
   CursorTooOldError,
   ExtraDataNeededError,

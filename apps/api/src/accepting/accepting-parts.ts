@@ -14,8 +14,7 @@ import {
   type DefinitionsStore,
   type WorkflowResolverOptions,
 } from "@genga/workflows";
-import { claimsAtOnce, type PromptParts } from "../comfyui-door/accept-prompt.ts";
-import { FewAtOnce } from "../comfyui-door/few-at-once.ts";
+import { type PromptParts } from "../comfyui-door/accept-prompt.ts";
 import { KnownServers } from "../servers/known-servers.ts";
 import { JobCommands } from "../submissions/job-commands.ts";
 import { TemplateJudge } from "../templates/judge-template.ts";
@@ -93,8 +92,7 @@ export function createAcceptingParts(
     ...{ servers, manager },
     prompts: {
       ...{ prompts: database.doorPrompts, files: database.doorFiles, uploads, jobs },
-      ...{ idempotency: database.idempotency, servers },
-      claims: new FewAtOnce(claimsAtOnce),
+      servers,
     },
     templateJudge: new TemplateJudge({ resolver, serverless, uploads }),
     jobCommands: (principal, traceparent) =>

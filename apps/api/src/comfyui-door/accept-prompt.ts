@@ -1,25 +1,22 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { type ObjectInfo } from "@genga/comfyui";
 import {
   InvalidJobError,
   isTerminal,
+  PromptTakenError,
   type DoorFiles,
   type DoorPrompts,
-  type IdempotencyClaim,
-  type IdempotencyStore,
   type Job,
   type JobReader,
   type NewDoorPrompt,
   type Principal,
   type UploadFinder,
 } from "@genga/jobs";
-import { claimMs, holdClaim, sha256 } from "../accepting/hold-claim.ts";
+import { sha256 } from "../accepting/hold-claim.ts";
 import { parseJsonBytes } from "../http/json-body.ts";
 import { RefusedError } from "../http/problem-document.ts";
 import { type KnownServers } from "../servers/known-servers.ts";
 import { type JobCommands } from "../submissions/job-commands.ts";
 import { coerceInputs } from "./coerce-inputs.ts";
-import { type FewAtOnce } from "./few-at-once.ts";
 import { emptyErrors, refusalOfGraph } from "./node-errors.ts";
 import { isNode, noOutputs, readPrompt, type ReadPrompt } from "./read-prompt.ts";
 import { type RefusedGraph } from "./refused-graph.ts";
@@ -28,17 +25,11 @@ import { PromptRefusedError, serverError, type NodeErrors, type ServerRefusal } 
 import { isNewer, newestFirst } from "./server-version.ts";
 
 export interface PromptParts {
-  prompts: Pick<DoorPrompts, "findByPromptIds">;
+  prompts: Pick<DoorPrompts, "findByPromptId">;
   files: Pick<DoorFiles, "findFiles">;
   uploads: UploadFinder;
   jobs: JobReader;
-  idempotency: IdempotencyStore;
   servers: Pick<KnownServers, "list" | "farm">;
-  /**
-   * Prompts with an id of the client are stored one by one. Programs post many at once, and do not send again what was refused because
-   * all connections to the database were taken.
-   */
-  claims: FewAtOnce;
 }
 
 /** The answer to `POST /prompt`. */
@@ -50,12 +41,8 @@ export type PromptAnswer =
     }
   | { status: 400; body: ServerRefusal };
 
-/** Claims of prompt ids at once in one process. */
-export const claimsAtOnce = 4;
-/** The API that claims of prompt ids belong to. */
-const door = "comfyui";
-const waitMs = 100;
-const waitsMax = 100;
+/** How often the place of a prompt is tried for that others have, and then give up. */
+const triesMax = 5;
 
 /**
  * Accepts a prompt as a job. While the newest job of the prompt id has the same graph and has not ended, the prompt is that job,
@@ -71,10 +58,10 @@ export async function acceptPrompt(
   try {
     const view = await viewOfServers(parts.servers);
     const read = readPrompt(await parseJsonBytes(body), { onlyUuids: view.isNewer });
-    const create = (claim?: IdempotencyClaim): Promise<Accepted> =>
-      createPrompt(read, view, { principal, commands, parts, claim });
+    const create = (place?: string): Promise<Accepted> =>
+      createPrompt(read, view, { principal, commands, parts, place });
     const { promptId, number, job } = read.hasOwnId
-      ? await parts.claims.run(() => acceptOnce(read, principal.tenant.id, parts, create))
+      ? await acceptOnce(read, principal.tenant.id, parts.prompts, create)
       : await create();
     return { status: 200, body: { prompt_id: promptId, number, node_errors: {} }, job };
   } catch (error) {
@@ -115,35 +102,31 @@ async function viewOfServers(servers: PromptParts["servers"]): Promise<ServersVi
 }
 
 /**
- * Of two requests with one prompt id and graph at the same time, one makes the job and the other one finds it: both claim the
- * place after the job that they found under the prompt id.
+ * Of several requests with one prompt id and graph at the same time, one makes the job and the others find it: all want the place
+ * after the job that they found under the prompt id.
  */
 async function acceptOnce(
   read: ReadPrompt,
   tenantId: string,
-  { prompts, idempotency }: PromptParts,
-  create: (claim?: IdempotencyClaim) => Promise<Accepted>,
+  prompts: PromptParts["prompts"],
+  create: (place: string) => Promise<Accepted>,
 ): Promise<Accepted> {
   const { promptId, saidHash } = read;
-  for (let waits = 0; waits < waitsMax; waits += 1) {
-    const [newest] = await prompts.findByPromptIds(tenantId, [promptId]);
-    if (newest?.saidHash === saidHash && !isTerminal(newest.status))
-      return { promptId, number: newest.number, job: null };
-    const keyHash = sha256(JSON.stringify([promptId, saidHash, newest?.jobId ?? null]));
-    const request = { route: "prompt", bodyHash: saidHash };
-    const claimed = await idempotency.claim({ tenantId, door, keyHash }, request, claimMs);
-    if (claimed.outcome === "claimed")
-      return await holdClaim(idempotency, claimed.claim, () => create(claimed.claim));
-    if (claimed.outcome === "accepted") {
-      const [made] = await prompts.findByPromptIds(tenantId, [promptId]);
-      // The job of this claim was removed meanwhile.
-      return made === undefined || made.jobId === newest?.jobId
-        ? await create()
-        : { promptId, number: made.number, job: null };
+  let newest = await prompts.findByPromptId(tenantId, promptId);
+  if (newest?.saidHash === saidHash && !isTerminal(newest.status))
+    return { promptId, number: newest.number, job: null };
+  for (let tries = 0; tries < triesMax; tries += 1) {
+    try {
+      return await create(sha256(JSON.stringify([promptId, saidHash, newest?.jobId ?? null])));
+    } catch (error) {
+      if (!(error instanceof PromptTakenError)) throw error;
     }
-    await sleep(waitMs);
+    const made = await prompts.findByPromptId(tenantId, promptId);
+    if (made !== null && made.jobId !== newest?.jobId) return { promptId, number: made.number, job: null };
+    // The job that had the place was removed meanwhile.
+    newest = made;
   }
-  throw new RefusedError("request-under-way", "The same prompt has not been answered yet. Send it again.", {
+  throw new RefusedError("request-under-way", "The same prompt is being accepted. Send it again.", {
     headers: { "retry-after": "1" },
   });
 }
@@ -155,12 +138,12 @@ async function createPrompt(
     principal,
     commands,
     parts,
-    claim,
+    place,
   }: {
     principal: Principal;
     commands: Pick<JobCommands, "create">;
     parts: PromptParts;
-    claim: IdempotencyClaim | undefined;
+    place: string | undefined;
   },
 ): Promise<Accepted> {
   const { definitionOf } = view;
@@ -176,6 +159,7 @@ async function createPrompt(
   const said: NewDoorPrompt = {
     ...{ keyName: principal.keyName, promptId, clientId, number, saidHash, targets, outputNodes },
     ...{ socketNodes: rewritten.socketNodes, rewrites: rewritten.rewrites },
+    ...(place !== undefined && { place }),
     goesBefore: read.number !== undefined || read.isFront,
   };
   const parameters = {
@@ -186,7 +170,7 @@ async function createPrompt(
   try {
     if (rewritten.missing.length > 0) throw refusalOfFiles(rewritten.missing, refused);
     const request = { type: "workflow" as const, parameters, options: { door: said } };
-    const { job } = await commands.create({ request, problems: [] }, claim);
+    const { job } = await commands.create({ request, problems: [] });
     return { promptId, number, job };
   } catch (error) {
     throw error instanceof InvalidJobError ? refusalOfGraph(error.problems, refused) : error;

@@ -10,6 +10,7 @@ import { doorFeatures } from "./door-features.ts";
 import { DoorHistory } from "./door-history.ts";
 import { PictureConversions } from "./picture-conversion.ts";
 import { ServedDefinitions } from "./served-definitions.ts";
+import { QueueAnswers } from "./queue-answers.ts";
 import { createDoorSockets, type DoorSocketsOptions } from "./socket/create-door-sockets.ts";
 
 /** Takes over the connections of clients that open a WebSocket, and tells them of changes that come over HTTP. */
@@ -29,6 +30,7 @@ export interface OwnDoorParts {
   files: DoorFiles;
   history: DoorHistory;
   askedHistory: AskedHistory;
+  queueAnswers: QueueAnswers;
   definitions: ServedDefinitions;
   pictures: PictureConversions;
   upgrades: DoorUpgrades;
@@ -46,8 +48,10 @@ export function ownDoorParts(
   const { doorPrompts: prompts, doorFiles: files, doorClients: clients, jobReader: jobs } = database;
   const definitions = new ServedDefinitions({ servers, store: database.servers });
   const history = new DoorHistory({ jobs, files, version: () => definitions.version() });
+  const askedHistory = new AskedHistory();
   return {
-    ...{ prompts, files, history, definitions, askedHistory: new AskedHistory() },
+    ...{ prompts, files, history, definitions, askedHistory },
+    queueAnswers: new QueueAnswers({ prompts, history, askedHistory }),
     upgrades: createDoorSockets({
       ...{ ...live, prompts, clients, jobs, storage, features: JSON.stringify(doorFeatures) },
       messages: new RedisDoorMessageTaker(redis),

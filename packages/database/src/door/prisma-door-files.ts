@@ -1,11 +1,15 @@
 import {
+  StoreUnavailableError,
   type DoorFile,
   type DoorFileName,
   type DoorFiles,
   type DoorFileType,
   type UnnamedDoorFile,
 } from "@genga/jobs";
-import { withMappedErrors } from "../connection/database-errors.ts";
+import { mapDatabaseError, withMappedErrors } from "../connection/database-errors.ts";
+import { Gatherer } from "../connection/gatherer.ts";
+import { type PlainStatements } from "../connection/plain-statements.ts";
+import { TenantGatherers } from "../connection/tenant-gatherers.ts";
 import { repeatConflicts } from "../connection/repeat-conflicts.ts";
 import { Prisma, type PrismaClient } from "../generated/client.ts";
 import { toStoredJson } from "../connection/stored-json.ts";
@@ -17,7 +21,27 @@ const countedName = /^(?<stem>.*)_(?<digits>\d{5,9})_?\.[^.]*$/s;
 /** Names that are tried for an upload whose name is taken: ` (1)`, ` (2)`, … */
 const triesMax = 10_000;
 
+/** Files that one statement names; a job with more of them goes alone. */
+const namedTogetherMax = 1_000;
+/** After so long a naming waits for something, perhaps for another process, and later ones need not wait for it. */
+const slowMs = 250;
+const runsMax = 2;
+
+interface OutputsToName {
+  jobId: string;
+  files: readonly UnnamedDoorFile[];
+}
+
+interface FoundRow {
+  place: number;
+  jobId: string | null;
+  source: string | null;
+  uploadId: string | null;
+  hasEnded: boolean;
+}
+
 interface NamedRow {
+  jobId: string;
   source: string;
   type: DoorFileType;
   subfolder: string;
@@ -27,45 +51,68 @@ interface NamedRow {
 /** Names in the table `door_files`. */
 export class PrismaDoorFiles implements DoorFiles {
   readonly #database: PrismaClient;
+  readonly #statements: PlainStatements;
+  /** Outputs of jobs that end at the same time are named together. */
+  readonly #naming = new Gatherer<OutputsToName, Map<string, DoorFileName>>({
+    run: (given) => this.#nameTogether(given),
+    fits: (next, together) =>
+      [...together, next].reduce((sum, { files }) => sum + files.length, 0) <= namedTogetherMax,
+    isOfOne: (error) => !(mapDatabaseError(error) instanceof StoreUnavailableError),
+    ...{ slowMs, runsMax },
+  });
 
-  constructor(database: PrismaClient) {
+  readonly #found = new TenantGatherers<DoorFileName, DoorFile | null>((tenantId, names) =>
+    this.findFiles(tenantId, names),
+  );
+
+  constructor(database: PrismaClient, statements: PlainStatements) {
     this.#database = database;
+    this.#statements = statements;
   }
 
-  async nameOutputs(jobId: string, files: readonly UnnamedDoorFile[]): Promise<Map<string, DoorFileName>> {
-    if (files.length === 0) return new Map();
-    return await withMappedErrors(() =>
-      repeatConflicts(() =>
-        this.#database.$transaction(async (transaction) => {
-          // Outputs of one tenant are named one after the other, so that no two get one counter.
-          const [prompt] = await transaction.$queryRaw<{ tenantId: string }[]>`
-            SELECT tenant_id AS "tenantId" FROM door_prompts WHERE job_id = ${jobId}::uuid FOR KEY SHARE`;
-          if (prompt === undefined) return new Map<string, DoorFileName>();
-          const { tenantId } = prompt;
-          await transaction.$executeRaw(namingLock(tenantId));
-          await transaction.$executeRaw(namingStatement(tenantId, jobId, files));
-          const sources = files.map(({ source }) => source);
-          const rows = await transaction.$queryRaw<NamedRow[]>`
-            SELECT source, type, subfolder, name FROM door_files
-            WHERE job_id = ${jobId}::uuid AND source = ANY(${sources}::text[])`;
-          return new Map(rows.map(({ source, ...name }) => [source, name]));
-        }),
-      ),
+  nameOutputs(jobId: string, files: readonly UnnamedDoorFile[]): Promise<Map<string, DoorFileName>> {
+    if (files.length === 0) return Promise.resolve(new Map<string, DoorFileName>());
+    return withMappedErrors(() => this.#naming.add({ jobId, files }));
+  }
+
+  /** Outputs of one tenant are named one after the other, so that no two get one counter. */
+  async #nameTogether(given: readonly OutputsToName[]): Promise<Map<string, DoorFileName>[]> {
+    const jobIds = [...new Set(given.map(({ jobId }) => jobId))].toSorted();
+    const rows = await repeatConflicts(() =>
+      this.#statements.transaction(async (transaction) => {
+        const tenants = await transaction.$queryRaw<{ tenantId: string }[]>`
+          SELECT tenant_id AS "tenantId" FROM door_prompts WHERE job_id = ANY(${jobIds}::uuid[])
+          ORDER BY job_id FOR KEY SHARE`;
+        const tenantIds = [...new Set(tenants.map(({ tenantId }) => tenantId))].toSorted();
+        for (const tenantId of tenantIds) await transaction.$executeRaw(namingLock(tenantId));
+        await transaction.$executeRaw(namingStatement(given));
+        return await transaction.$queryRaw<NamedRow[]>`
+          SELECT job_id AS "jobId", source, type, subfolder, name FROM door_files WHERE job_id = ANY(${jobIds}::uuid[])`;
+      }),
     );
+    return given.map(({ jobId, files }) => {
+      const wanted = new Set(files.map(({ source }) => source));
+      const named = rows.filter((row) => row.jobId === jobId && wanted.has(row.source));
+      return new Map(named.map(({ source, type, subfolder, name }) => [source, { type, subfolder, name }]));
+    });
+  }
+
+  findFile(tenantId: string, name: DoorFileName): Promise<DoorFile | null> {
+    return withMappedErrors(() => this.#found.add(tenantId, name));
   }
 
   findFiles(tenantId: string, names: readonly DoorFileName[]): Promise<(DoorFile | null)[]> {
     return withMappedErrors(async () => {
       if (names.length === 0) return [];
-      const rows = await this.#database.$queryRaw<
-        { place: number; jobId: string | null; source: string | null; uploadId: string | null }[]
-      >`
-        SELECT wanted.place, file.job_id AS "jobId", file.source, file.upload_id AS "uploadId"
+      const rows = await this.#database.$queryRaw<FoundRow[]>`
+        SELECT wanted.place, file.job_id AS "jobId", file.source, file.upload_id AS "uploadId",
+          coalesce(job.finished_at IS NOT NULL, false) AS "hasEnded"
         FROM jsonb_to_recordset(${toStoredJson(names.map((name, place) => ({ ...name, place })))}::jsonb) AS wanted(
           place int, type text, subfolder text, name text)
         JOIN door_files file ON file.tenant_id = ${tenantId}::uuid AND file.type = wanted.type
-          AND file.subfolder = wanted.subfolder AND file.name = wanted.name`;
-      const byPlace = new Map(rows.map(({ place, ...row }) => [place, row]));
+          AND file.subfolder = wanted.subfolder AND file.name = wanted.name
+        LEFT JOIN jobs job ON job.id = file.job_id`;
+      const byPlace = new Map(rows.map((row) => [row.place, row]));
       return names.map((_name, place) => fileOf(byPlace.get(place)));
     });
   }
@@ -112,13 +159,11 @@ export class PrismaDoorFiles implements DoorFiles {
   }
 }
 
-function fileOf(
-  row: { jobId: string | null; source: string | null; uploadId: string | null } | undefined,
-): DoorFile | null {
+function fileOf(row: FoundRow | undefined): DoorFile | null {
   if (row === undefined) return null;
-  const { jobId, source, uploadId } = row;
+  const { jobId, source, uploadId, hasEnded } = row;
   if (uploadId !== null) return { uploadId };
-  return jobId === null || source === null ? null : { jobId, source };
+  return jobId === null || source === null ? null : { jobId, source, hasEnded };
 }
 
 /** Files of one tenant are named one after the other. */
@@ -127,26 +172,28 @@ function namingLock(tenantId: string): Prisma.Sql {
 }
 
 /** Names those files that have no name yet; in each folder a stem is counted on from its highest counter. */
-function namingStatement(tenantId: string, jobId: string, files: readonly UnnamedDoorFile[]): Prisma.Sql {
-  const given = files.map((file, place) => ({ ...file, place }));
+function namingStatement(given: readonly OutputsToName[]): Prisma.Sql {
+  const files = given.flatMap(({ jobId, files }) => files.map((file) => ({ jobId, ...file })));
+  const placed = files.map((file, place) => ({ ...file, place }));
   return Prisma.sql`
     WITH unnamed AS (
-      SELECT file.* FROM jsonb_to_recordset(${toStoredJson(given)}::jsonb) AS file(
-        place int, source text, type text, subfolder text, stem text, ending text)
-      WHERE NOT EXISTS (SELECT FROM door_files named WHERE named.job_id = ${jobId}::uuid AND named.source = file.source)
+      SELECT file.*, prompt.tenant_id FROM jsonb_to_recordset(${toStoredJson(placed)}::jsonb) AS file(
+        place int, "jobId" uuid, source text, type text, subfolder text, stem text, ending text)
+      JOIN door_prompts prompt ON prompt.job_id = file."jobId"
+      WHERE NOT EXISTS (SELECT FROM door_files named WHERE named.job_id = file."jobId" AND named.source = file.source)
     ), counted AS (
       SELECT unnamed.*, (
         SELECT coalesce(max(counter), 0) FROM door_files named
-        WHERE named.tenant_id = ${tenantId}::uuid AND named.type = unnamed.type AND named.subfolder = unnamed.subfolder
+        WHERE named.tenant_id = unnamed.tenant_id AND named.type = unnamed.type AND named.subfolder = unnamed.subfolder
           AND named.stem = unnamed.stem
-      ) + row_number() OVER (PARTITION BY type, subfolder, stem ORDER BY place) AS number
+      ) + row_number() OVER (PARTITION BY tenant_id, type, subfolder, stem ORDER BY place) AS number
       FROM unnamed
     )
     INSERT INTO door_files (tenant_id, type, subfolder, name, stem, counter, job_id, source)
-    SELECT ${tenantId}::uuid, type, subfolder,
+    SELECT tenant_id, type, subfolder,
       stem || '_' || CASE WHEN number < 10 ^ ${counterDigits} THEN lpad(number::text, ${counterDigits}, '0')
         ELSE number::text END || ending,
-      stem, number, ${jobId}::uuid, source
+      stem, number, "jobId", source
     FROM counted ORDER BY place
     ON CONFLICT DO NOTHING`;
 }

@@ -7,6 +7,7 @@ import {
   type JobStatus,
 } from "@genga/jobs";
 import { withMappedErrors } from "../connection/database-errors.ts";
+import { TenantGatherers } from "../connection/tenant-gatherers.ts";
 import { Prisma, type PrismaClient } from "../generated/client.ts";
 import { graphText } from "../jobs/job-rows.ts";
 import { partsByBytes, type StoredJob } from "../jobs/reading/parts-by-bytes.ts";
@@ -15,6 +16,8 @@ import { partsByBytes, type StoredJob } from "../jobs/reading/parts-by-bytes.ts"
 const pageMax = 200;
 /** A prompt that a client believes to be open ended at most so long ago; it asked less than that before. */
 const justEndedMs = 10_000;
+/** Ends that one statement reads: each has a graph, and an entry of up to 1 MiB. */
+const endedTogetherMax = 8;
 /** Of one client at once. */
 const ofClientMax = 1_000;
 
@@ -48,6 +51,16 @@ type EndedRow = DoorPromptWithGraph & {
 /** Prompts in the table `door_prompts`. Every statement has the tenant as a condition. */
 export class PrismaDoorPrompts implements DoorPrompts {
   readonly #database: PrismaClient;
+  readonly #newest = new TenantGatherers<string, DoorPrompt | null>(async (tenantId, promptIds) => {
+    const found = new Map(
+      (await this.findByPromptIds(tenantId, promptIds)).map((prompt) => [prompt.promptId, prompt]),
+    );
+    return promptIds.map((promptId) => found.get(promptId) ?? null);
+  });
+  readonly #ended = new TenantGatherers<string, EndedDoorPrompt | null>(
+    (tenantId, promptIds) => this.#findEnded(tenantId, promptIds),
+    { togetherMax: endedTogetherMax },
+  );
 
   constructor(database: PrismaClient) {
     this.#database = database;
@@ -59,6 +72,10 @@ export class PrismaDoorPrompts implements DoorPrompts {
         SELECT ${promptColumns} FROM door_prompts prompt JOIN jobs job ON job.id = prompt.job_id
         WHERE prompt.tenant_id = ${tenantId}::uuid AND prompt.job_id = ANY(${jobIds}::uuid[]) ORDER BY prompt.job_id`,
     );
+  }
+
+  findByPromptId(tenantId: string, promptId: string): Promise<DoorPrompt | null> {
+    return withMappedErrors(() => this.#newest.add(tenantId, promptId));
   }
 
   findByPromptIds(tenantId: string, promptIds: readonly string[]): Promise<DoorPrompt[]> {
@@ -147,16 +164,20 @@ export class PrismaDoorPrompts implements DoorPrompts {
   }
 
   findEnded(tenantId: string, promptId: string): Promise<EndedDoorPrompt | null> {
-    return withMappedErrors(async () => {
-      const [row] = await this.#database.$queryRaw<EndedRow[]>`
-        SELECT ${endedColumns} FROM (
-          SELECT * FROM door_prompts WHERE tenant_id = ${tenantId}::uuid AND prompt_id = ${promptId}
-          ORDER BY job_id DESC LIMIT 1
-        ) prompt JOIN jobs job ON job.id = prompt.job_id ${withGraph}
-        LEFT JOIN door_entries entry ON entry.job_id = job.id AND entry.attempt = job.attempt
-        WHERE NOT prompt.hidden AND ${hasEnded}`;
-      return row === undefined ? null : endedFromRow(row);
-    });
+    return withMappedErrors(() => this.#ended.add(tenantId, promptId));
+  }
+
+  async #findEnded(tenantId: string, promptIds: string[]): Promise<(EndedDoorPrompt | null)[]> {
+    const rows = await this.#database.$queryRaw<EndedRow[]>`
+      SELECT ${endedColumns} FROM unnest(${[...new Set(promptIds)]}::text[]) AS said(id)
+      CROSS JOIN LATERAL (
+        SELECT * FROM door_prompts WHERE tenant_id = ${tenantId}::uuid AND prompt_id = said.id
+        ORDER BY job_id DESC LIMIT 1
+      ) prompt JOIN jobs job ON job.id = prompt.job_id ${withGraph}
+      LEFT JOIN door_entries entry ON entry.job_id = job.id AND entry.attempt = job.attempt
+      WHERE NOT prompt.hidden AND ${hasEnded}`;
+    const found = new Map(rows.map((row) => [row.promptId, endedFromRow(row)]));
+    return promptIds.map((promptId) => found.get(promptId) ?? null);
   }
 
   findEndedJobs(

@@ -17,6 +17,11 @@ export interface NewDoorPrompt {
   clientId: string | null;
   /** Orders what the queue of the key shows. */
   number: number;
+  /**
+   * Of several prompts of a tenant with one place only one is accepted, and the others are refused with `PromptTakenError`. Absent = no
+   * other prompt can be the same one.
+   */
+  place?: string;
   /** The client chose the number, or the front: it runs before waiting prompts of the same key that have larger numbers. */
   goesBefore?: boolean;
   /** SHA-256 of the graph and the targets as the client sent them, hexadecimal. */

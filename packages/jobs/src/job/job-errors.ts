@@ -206,6 +206,15 @@ export class StoreUnavailableError extends JobError {
   }
 }
 
+/** Another job has the place of this prompt (`NewDoorPrompt`). Nothing was stored. */
+export class PromptTakenError extends JobError {
+  readonly code = "prompt-taken";
+
+  constructor() {
+    super("The same prompt was accepted meanwhile. Nothing was stored.");
+  }
+}
+
 /** The request had its Idempotency-Key for so long that another request took it over. Nothing was stored. */
 export class ClaimLostError extends JobError {
   readonly code = "claim-lost";

@@ -21,7 +21,14 @@ export interface UnnamedDoorFile {
 }
 
 /** What stands behind a name. */
-export type DoorFile = { jobId: string; source: string } | { uploadId: string };
+export type DoorFile =
+  | {
+      jobId: string;
+      source: string;
+      /** The job has all its outputs. */
+      hasEnded: boolean;
+    }
+  | { uploadId: string };
 
 /**
  * Names an output of a job: its node, the key under which the node returned it, and its place among the outputs (files and
@@ -49,6 +56,8 @@ export interface DoorFiles {
    * before, perhaps in an earlier attempt, keeps its name. An unknown job gets no names.
    */
   nameOutputs(jobId: string, files: readonly UnnamedDoorFile[]): Promise<Map<string, DoorFileName>>;
+  /** What stands behind a name. Several calls at the same time are one look; `null` = nothing of this tenant. */
+  findFile(tenantId: string, name: DoorFileName): Promise<DoorFile | null>;
   /** What stands behind these names, in their order; `null` = nothing of this tenant. */
   findFiles(tenantId: string, names: readonly DoorFileName[]): Promise<(DoorFile | null)[]>;
   /**

@@ -104,18 +104,19 @@ async function findFile(
 ): Promise<JobOutput | undefined> {
   const { door, uploads, feed } = parts;
   const tenantId = principal.tenant.id;
-  const [file] = await door.files.findFiles(tenantId, [wanted]);
-  if (file === undefined || file === null) return undefined;
+  const file = await door.files.findFile(tenantId, wanted);
+  if (file === null) return undefined;
   if ("uploadId" in file) {
     const [upload] = await uploads.findUploads(tenantId, [file.uploadId]);
     return upload === undefined ? undefined : asOutput(upload, wanted.name);
   }
   const jobs = parts.ownJobs(principal);
-  const job = await jobs.findJob(file.jobId);
-  if (job === null || job === "removed") return undefined;
-  const signal = leftSignal(response);
-  await waitForEnd(job, { feed, jobs }, { ms: waitForFileMs, signal });
-  return outputOfSource(await jobs.listOutputs(job.id), file.source);
+  if (!file.hasEnded) {
+    const job = await jobs.findJob(file.jobId);
+    if (job === null || job === "removed") return undefined;
+    await waitForEnd(job, { feed, jobs }, { ms: waitForFileMs, signal: leftSignal(response) });
+  }
+  return outputOfSource(await jobs.listOutputs(file.jobId), file.source);
 }
 
 function asOutput(upload: Upload, filename: string): JobOutput {

@@ -2,7 +2,6 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { isObject } from "@genga/comfyui";
 import { StoreUnavailableError } from "@genga/jobs";
 import { anyBody, bytesOf, jsonOf, writePart, type DoorRoute } from "../door-route.ts";
-import { queueEntry } from "../door-history.ts";
 import { cancelPrompts } from "../cancel-prompts.ts";
 
 export const postPrompt: DoorRoute = {
@@ -62,23 +61,18 @@ export const getQueue: DoorRoute = {
   path: "/queue",
   isPolled: true,
   handle: async ({ response, principal: { tenant, keyName } }, { door, stallLimit }) => {
-    stallLimit.watch(response);
+    const queue = { tenantId: tenant.id, keyName };
+    const shared = await door.queueAnswers.shared(queue);
     response.type("json");
-    const isNewer = await door.history.isNewer();
-    response.write('{"queue_running":[');
-    let [isRunning, isFirst] = [true, true];
-    const believedOpen = door.askedHistory.believedOpen({ tenantId: tenant.id, keyName });
-    for await (const page of door.prompts.listActive(tenant.id, keyName, believedOpen)) {
-      for (const prompt of page) {
-        if (isRunning && prompt.status === "queued") {
-          response.write('],"queue_pending":[');
-          [isRunning, isFirst] = [false, true];
-        }
-        if (!(await writePart(response, `${isFirst ? "" : ","}${queueEntry(prompt, { isNewer })}`))) return;
-        isFirst = false;
-      }
+    if (shared !== null) {
+      response.send(shared);
+      return;
     }
-    response.end(isRunning ? '],"queue_pending":[]}' : "]}");
+    stallLimit.watch(response);
+    for await (const piece of door.queueAnswers.pieces(queue)) {
+      if (!(await writePart(response, piece))) return;
+    }
+    response.end();
   },
 };
 

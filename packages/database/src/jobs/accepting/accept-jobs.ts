@@ -2,6 +2,7 @@ import {
   defaultLane,
   InvalidJobError,
   labelsOf,
+  PromptTakenError,
   StoreUnavailableError,
   type Job,
   type NewBatch,
@@ -65,6 +66,7 @@ class NoRoomError extends Error {}
  * Jobs that may be answered from a completed one are looked up before, and complete at once; they take neither ranks nor
  * room in the queue (docs/decisions/0017-reuse.md).
  * @throws InvalidJobError for texts that PostgreSQL cannot store
+ * @throws PromptTakenError when another prompt has the place of one of them
  * @throws ClaimLostError when another request has the submission's key by now
  * @throws LimitReachedError when the tenant's queue has no room for all of the jobs
  */
@@ -145,6 +147,7 @@ async function insertWithGraphs(
       if (error instanceof SourceGoneError) return "source-gone";
       const constraint = violatedConstraint(error);
       if (constraint === "job_uploads_upload_id_fkey") throw uploadGone();
+      if (constraint === "door_prompts_place_key") throw new PromptTakenError();
       // A removal took the last other job with one of the graphs, and thereby the graph, so the graph is stored again.
       if (constraint !== "job_parameters_workflow_hash_fkey" || tries === triesMax) throw error;
     }
@@ -183,8 +186,8 @@ async function insertAll(
     };
     // A statement alone is a transaction, and takes one trip.
     return fulfilled === null
-      ? await insertOnce(statements)
-      : await orNoRoom(statements.transaction(insertOnce));
+      ? await repeatConflicts(() => insertOnce(statements))
+      : await orNoRoom(repeatConflicts(() => statements.transaction(insertOnce)));
   }
   for (const part of partsOf(graphs)) await statements.$executeRaw(graphInsert(part, null));
   const insertParts = (): Promise<Job[]> =>

@@ -4,12 +4,12 @@ import { Prisma } from "../../generated/client.ts";
 export function doorRows(tenantId: string): Prisma.Sql {
   return Prisma.sql`
     , door AS (
-      INSERT INTO door_prompts (job_id, tenant_id, key_name, prompt_id, client_id, number, said_hash, targets,
+      INSERT INTO door_prompts (job_id, tenant_id, key_name, prompt_id, client_id, number, said_hash, place, targets,
         output_nodes, socket_nodes, rewrites)
       SELECT given.id, ${tenantId}::uuid, said."keyName", said."promptId", said."clientId", said.number, said."saidHash",
-        said.targets, said."outputNodes", said."socketNodes", said.rewrites
+        said.place, said.targets, said."outputNodes", said."socketNodes", said.rewrites
       FROM given CROSS JOIN LATERAL jsonb_to_record(given.door) AS said(
-        "keyName" text, "promptId" text, "clientId" text, number float8, "saidHash" text, targets text[],
+        "keyName" text, "promptId" text, "clientId" text, number float8, "saidHash" text, place text, targets text[],
         "outputNodes" text[], "socketNodes" text[], rewrites jsonb)
       WHERE given.door IS NOT NULL
     )`;

@@ -1,18 +1,7 @@
-import { StoreUnavailableError, type Job, type NewJob, type NewSubmission } from "@genga/jobs";
-import { LRUCache } from "lru-cache";
-import { mapDatabaseError } from "../../connection/database-errors.ts";
-import { Gatherer } from "../../connection/gatherer.ts";
+import { type Job, type NewJob, type NewSubmission } from "@genga/jobs";
+import { TenantGatherers } from "../../connection/tenant-gatherers.ts";
 
 type Insert = (submission: NewSubmission) => Promise<Job[]>;
-
-/** Jobs that one statement inserts for several submissions. */
-const togetherMax = 64;
-/** A statement that takes longer waits for something, and later submissions need not wait for it. */
-const slowMs = 250;
-/** Of one tenant, at the same time. */
-const runsMax = 4;
-/** Tenants that are remembered. */
-const tenantsMax = 1_000;
 
 /**
  * Accepts single jobs that come while another one of their tenant is being accepted together with each other. Each would lock
@@ -22,33 +11,19 @@ const tenantsMax = 1_000;
  */
 export class JobsTogether {
   readonly #insert: Insert;
-  readonly #tenants = new LRUCache<string, Gatherer<NewJob, Job>>({ max: tenantsMax });
+  readonly #together: TenantGatherers<NewJob, Job>;
 
   /** @param insert inserts a submission, or nothing of it; the jobs come back in the given order */
   constructor(insert: Insert) {
     this.#insert = insert;
+    this.#together = new TenantGatherers((tenantId, jobs) => insert({ tenantId, batch: null, jobs }));
   }
 
   insert(submission: NewSubmission): Promise<Job[]> {
     const { tenantId, jobs } = submission;
     const [job] = jobs;
     if (job === undefined || !mayShare(submission)) return this.#insert(submission);
-    return this.#of(tenantId)
-      .add(job)
-      .then((inserted) => [inserted]);
-  }
-
-  #of(tenantId: string): Gatherer<NewJob, Job> {
-    const known = this.#tenants.get(tenantId);
-    if (known !== undefined) return known;
-    const gatherer = new Gatherer<NewJob, Job>({
-      run: (jobs) => this.#insert({ tenantId, batch: null, jobs }),
-      fits: (_job, together) => together.length < togetherMax,
-      isOfOne: (error) => !(mapDatabaseError(error) instanceof StoreUnavailableError),
-      ...{ slowMs, runsMax },
-    });
-    this.#tenants.set(tenantId, gatherer);
-    return gatherer;
+    return this.#together.add(tenantId, job).then((inserted) => [inserted]);
   }
 }
 
