@@ -83,14 +83,25 @@ inBrowser("chains are drawn and listed, follow what happens, and lead to their j
   });
   const { id, jobs } = await submitted({
     name: "shot 12",
-    jobs: [sleep("pose", 60), sleep("<b>left</b>", 0, "pose"), sleep("cut", 0, "<b>left</b>", "pose")],
+    jobs: [
+      sleep("pose", 60),
+      sleep("<b>left</b>", 0, "pose"),
+      sleep("cut", 0, "<b>left</b>", "pose"),
+      sleep("right", 0, "pose"),
+      sleep("mix", 0, "<b>left</b>", "right", "pose"),
+      sleep("grade", 0, "mix", "right", "pose"),
+    ],
   });
   const { page, complaints } = await pages.open(`/batches/${id}?part=chains`);
   const graph = page.getByRole("region", { name: "The chain of jobs" });
   await graph.getByRole("link", { name: "<b>left</b>" }).waitFor();
   await graph.getByText("processing").waitFor();
-  expect(await graph.locator(".react-flow__edge").count()).toBe(3);
+  expect(await graph.locator(".react-flow__edge").count()).toBe(10);
   await screenshot(page, "batch-chains");
+  const phone = await pages.open(`/batches/${id}?part=chains`, { width: 390, height: 844, scheme: "dark" });
+  await phone.page.getByRole("link", { name: "grade" }).scrollIntoViewIfNeeded();
+  await screenshot(phone.page, "batch-chains-phone-dark");
+  await phone.context.close();
   await graph.getByRole("link", { name: "cut" }).focus();
   await page.keyboard.press("Enter");
   await page.waitForURL(new RegExp(`/jobs/${jobs[2]!.id}`));

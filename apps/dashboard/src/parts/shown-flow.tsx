@@ -2,6 +2,7 @@ import "@xyflow/react/dist/style.css";
 import { Box, useComputedColorScheme } from "@mantine/core";
 import { Background, Controls, ReactFlow, type Node, type ReactFlowProps } from "@xyflow/react";
 import { type ReactNode } from "react";
+import { edgeTypes } from "./routed-edge.tsx";
 
 /** A drawn graph that can be moved and zoomed, and in which nothing can be changed. */
 export function ShownFlow<Drawn extends Node>({
@@ -13,6 +14,7 @@ export function ShownFlow<Drawn extends Node>({
     <Box h={{ base: 320, md: 400 }} role="region" aria-label={label}>
       <ReactFlow
         colorMode={scheme}
+        edgeTypes={edgeTypes}
         fitView
         fitViewOptions={{ maxZoom: 1 }}
         minZoom={0.05}

@@ -2,8 +2,9 @@ import { Box } from "@mantine/core";
 import { Handle, Position, type Node, type NodeProps } from "@xyflow/react";
 import { memo, useMemo, type ReactNode } from "react";
 import { type ChainJob } from "../../connection/queries.ts";
+import { layOut, type LinkedNode, nodeHeight, nodeWidth } from "../../parts/layout-graph.ts";
+import { routedEdges } from "../../parts/routed-edge.tsx";
 import { ShownFlow } from "../../parts/shown-flow.tsx";
-import { nodeHeight, nodeWidth, placesOf } from "../job/graph-layout.ts";
 import { ChainJobLink, ChainStatus } from "./chain-job.tsx";
 
 type Drawn = Node<{ job: ChainJob; isShown: boolean }, "job">;
@@ -18,18 +19,14 @@ export function ChainGraph({
 }): ReactNode {
   // Only ids and needs decide over places, so that nothing moves when a status changes.
   const shape = JSON.stringify(jobs.map(({ id, needs }) => ({ id, needs })));
-  const places = useMemo(() => placesOf(JSON.parse(shape) as Pick<ChainJob, "id" | "needs">[]), [shape]);
+  const layout = useMemo(() => layOut(JSON.parse(shape) as LinkedNode[]), [shape]);
   const drawn = jobs.map((job): Drawn => ({
     ...{ id: job.id, type: "job", width: nodeWidth, height: nodeHeight },
     data: { job, isShown: job.id === shownId },
-    position: places.get(job.id) ?? { x: 0, y: 0 },
+    position: layout.places.get(job.id) ?? { x: 0, y: 0 },
   }));
-  const edges = jobs.flatMap(({ id, status, needs }) =>
-    needs.map((needed) => ({
-      ...{ id: `${needed}→${id}`, source: needed, target: id, focusable: false },
-      animated: status === "processing",
-    })),
-  );
+  const running = new Set(jobs.filter(({ status }) => status === "processing").map(({ id }) => id));
+  const edges = routedEdges(jobs, layout).map((edge) => ({ ...edge, animated: running.has(edge.target) }));
   return (
     <ShownFlow
       label="The chain of jobs"

@@ -1,5 +1,3 @@
-import { Graph, layout } from "@dagrejs/dagre";
-
 /** A node of a ComfyUI graph, as far as a person wants to see it. */
 export interface GraphNode {
   readonly id: string;
@@ -50,27 +48,6 @@ function inOrder(nodes: readonly GraphNode[]): GraphNode[] {
   }
   const placed = new Set(ordered);
   return [...ordered, ...nodes.filter((node) => !placed.has(node))];
-}
-
-export const nodeWidth = 190;
-export const nodeHeight = 64;
-
-/** The upper left corner of each node, with the flow from left to right. */
-export function placesOf(
-  nodes: readonly Pick<GraphNode, "id" | "needs">[],
-): Map<string, { x: number; y: number }> {
-  const graph = new Graph();
-  graph.setGraph({ rankdir: "LR", nodesep: 20, ranksep: 50 });
-  graph.setDefaultEdgeLabel(() => ({}));
-  for (const { id } of nodes) graph.setNode(id, { width: nodeWidth, height: nodeHeight });
-  for (const { id, needs } of nodes) for (const needed of needs) graph.setEdge(needed, id);
-  layout(graph);
-  return new Map(
-    nodes.map(({ id }) => {
-      const { x = 0, y = 0 } = graph.node(id) as { x?: number; y?: number };
-      return [id, { x: x - nodeWidth / 2, y: y - nodeHeight / 2 }];
-    }),
-  );
 }
 
 export type NodeState = "waiting" | "running" | "done" | "failed";

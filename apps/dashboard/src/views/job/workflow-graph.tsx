@@ -1,9 +1,11 @@
 import { type Job } from "@genga/client";
 import { Box, Group, Text } from "@mantine/core";
-import { Handle, Position, type Edge, type Node, type NodeProps } from "@xyflow/react";
+import { Handle, Position, type Node, type NodeProps } from "@xyflow/react";
 import { memo, useMemo, type ReactNode } from "react";
+import { layOut, nodeHeight, nodeWidth } from "../../parts/layout-graph.ts";
+import { routedEdges } from "../../parts/routed-edge.tsx";
 import { ShownFlow } from "../../parts/shown-flow.tsx";
-import { nodeHeight, nodeWidth, placesOf, type GraphNode, type NodeState } from "./graph-layout.ts";
+import { type GraphNode, type NodeState } from "./graph-layout.ts";
 import { nodeElementId } from "./node-element.ts";
 import { NodeProgress } from "./node-progress.tsx";
 import { StateIcon, stateColours } from "./node-state.tsx";
@@ -20,16 +22,16 @@ export function WorkflowGraph({
   nodes: readonly GraphNode[];
   states: ReadonlyMap<string, NodeState>;
 }): ReactNode {
-  const places = useMemo(() => placesOf(nodes), [nodes]);
+  const layout = useMemo(() => layOut(nodes), [nodes]);
   const drawn = nodes.map((node): Drawn => {
     const state = states.get(node.id) ?? "waiting";
     return {
       ...{ id: node.id, type: "drawn", width: nodeWidth, height: nodeHeight, data: { node, state, job } },
-      position: places.get(node.id) ?? { x: 0, y: 0 },
+      position: layout.places.get(node.id) ?? { x: 0, y: 0 },
       ariaLabel: `Node ${node.id}, ${node.title}: ${state}`,
     };
   });
-  const edges = useMemo(() => edgesOf(nodes), [nodes]);
+  const edges = useMemo(() => routedEdges(nodes, layout), [nodes, layout]);
   return (
     <ShownFlow
       label="The graph of the job"
@@ -38,12 +40,6 @@ export function WorkflowGraph({
       nodeTypes={nodeTypes}
       onlyRenderVisibleElements={nodes.length > 100}
     />
-  );
-}
-
-function edgesOf(nodes: readonly GraphNode[]): Edge[] {
-  return nodes.flatMap(({ id, needs }) =>
-    needs.map((needed) => ({ id: `${needed}→${id}`, source: needed, target: id, focusable: false })),
   );
 }
 

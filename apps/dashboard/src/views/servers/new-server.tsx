@@ -1,6 +1,5 @@
 import {
   Button,
-  Fieldset,
   Group,
   NativeSelect,
   PasswordInput,
@@ -10,11 +9,10 @@ import {
   TextInput,
 } from "@mantine/core";
 import { notifications } from "@mantine/notifications";
-import { type ReactNode, useEffect, useRef, useState } from "react";
-import { GengaError } from "@genga/client";
+import { type ReactNode, useRef, useState } from "react";
 import { dataOf, genga } from "../../connection/genga.ts";
 import { keys } from "../../connection/queries.ts";
-import { ErrorState } from "../../parts/error-state.tsx";
+import { EntryForm } from "../../parts/entry-form.tsx";
 import { useChange } from "../../parts/use-change.ts";
 import { bodyOf, type CredentialKind, emptyServer, type TypedServer } from "./typed-server.ts";
 
@@ -60,7 +58,6 @@ const fieldNames = ["url", "slots", "labels", "credential", "authorization"] as 
 
 function NewServerForm({ onAdded }: { onAdded: () => void }): ReactNode {
   const [typed, setTyped] = useState<TypedServer>(emptyServer);
-  const form = useRef<HTMLFormElement>(null);
   const change = (part: Partial<TypedServer>): void => {
     setTyped((before) => ({ ...before, ...part }));
   };
@@ -69,23 +66,10 @@ function NewServerForm({ onAdded }: { onAdded: () => void }): ReactNode {
     notifications.show({ color: "teal", message: `${name} is added: a worker takes it at once.` });
     onAdded();
   }, keys.servers());
-  const { error } = add;
-  useEffect(() => {
-    form.current?.querySelector<HTMLElement>("[aria-invalid=true]")?.focus();
-  }, [error]);
-  const said = (field: (typeof fieldNames)[number]): string | undefined => problemsOf(error, field);
   return (
-    <Fieldset legend="A new server" maw={700}>
-      <form
-        ref={form}
-        noValidate
-        autoComplete="off"
-        onSubmit={(event) => {
-          event.preventDefault();
-          if (!add.isPending) add.mutate(undefined);
-        }}
-      >
-        <Stack gap="sm">
+    <EntryForm legend="A new server" action="Add the server" fields={fieldNames} sending={add}>
+      {(said) => (
+        <>
           <TextInput
             label="URL"
             required
@@ -122,17 +106,9 @@ function NewServerForm({ onAdded }: { onAdded: () => void }): ReactNode {
             />
           </SimpleGrid>
           <Credentials typed={typed} onChange={change} said={said} />
-          {error !== null && fieldNames.every((name) => said(name) === undefined) && (
-            <ErrorState error={error} />
-          )}
-          <Group>
-            <Button type="submit" loading={add.isPending}>
-              Add the server
-            </Button>
-          </Group>
-        </Stack>
-      </form>
-    </Fieldset>
+        </>
+      )}
+    </EntryForm>
   );
 }
 
@@ -203,13 +179,4 @@ function Credentials({ typed: { kind, ...typed }, onChange, said }: CredentialsP
       )}
     </SimpleGrid>
   );
-}
-
-/** What was refused of the field, or of a part of it. */
-function problemsOf(error: unknown, field: string): string | undefined {
-  if (!(error instanceof GengaError)) return undefined;
-  const messages = error.problems.flatMap(({ path, message }) =>
-    path === field || path.startsWith(`${field}.`) || path.startsWith(`${field}[`) ? [message] : [],
-  );
-  return messages.length === 0 ? undefined : [...new Set(messages)].join(", ");
 }

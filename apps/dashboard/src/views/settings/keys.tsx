@@ -1,7 +1,6 @@
 import {
   Badge,
   Button,
-  Fieldset,
   Group,
   NativeSelect,
   SimpleGrid,
@@ -15,6 +14,7 @@ import { useQuery } from "@tanstack/react-query";
 import { useState, type ReactNode } from "react";
 import { dataOf, genga } from "../../connection/genga.ts";
 import { useSession } from "../../connection/session.tsx";
+import { EntryForm } from "../../parts/entry-form.tsx";
 import { ErrorState } from "../../parts/error-state.tsx";
 import { EmptyState } from "../../parts/empty-state.tsx";
 import { LoadingState } from "../../parts/loading-state.tsx";
@@ -171,14 +171,9 @@ function NewKey({ onTold }: { onTold: (told: { key: string; name: string }) => v
     setName("");
   }, keysKey);
   return (
-    <Fieldset legend="A new key">
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
-          if (!add.isPending) add.mutate(undefined);
-        }}
-      >
-        <Stack gap="sm">
+    <EntryForm legend="A new key" action="Add the key" fields={["name", "tenant", "role"]} sending={add}>
+      {(said) => (
+        <>
           {isFirst && (
             <Text size="sm">
               Nobody needs a key here yet. With the first one everybody does, and this page asks you to sign
@@ -190,6 +185,7 @@ function NewKey({ onTold }: { onTold: (told: { key: string; name: string }) => v
               label="Name"
               required
               value={name}
+              error={said("name")}
               onChange={(event) => {
                 setName(event.currentTarget.value);
               }}
@@ -198,6 +194,7 @@ function NewKey({ onTold }: { onTold: (told: { key: string; name: string }) => v
               label="Tenant"
               required
               value={tenant}
+              error={said("tenant")}
               onChange={(event) => {
                 setTenant(event.currentTarget.value);
               }}
@@ -205,6 +202,7 @@ function NewKey({ onTold }: { onTold: (told: { key: string; name: string }) => v
             <NativeSelect
               label="May"
               value={role}
+              error={said("role")}
               data={[
                 { value: "read", label: "read: look at jobs" },
                 { value: "submit", label: "submit: make jobs" },
@@ -215,14 +213,8 @@ function NewKey({ onTold }: { onTold: (told: { key: string; name: string }) => v
               }}
             />
           </SimpleGrid>
-          {add.isError && <ErrorState error={add.error} />}
-          <Group>
-            <Button type="submit" loading={add.isPending}>
-              Add the key
-            </Button>
-          </Group>
-        </Stack>
-      </form>
-    </Fieldset>
+        </>
+      )}
+    </EntryForm>
   );
 }

@@ -1,10 +1,10 @@
-import { Badge, Button, Card, Checkbox, Fieldset, Group, Stack, Text, TextInput } from "@mantine/core";
+import { Badge, Button, Card, Checkbox, Group, Stack, Text, TextInput } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { useState, type ReactNode } from "react";
-import { GengaError } from "@genga/client";
 import { dataOf, genga } from "../../connection/genga.ts";
 import { useMay } from "../../connection/session.tsx";
 import { EmptyState } from "../../parts/empty-state.tsx";
+import { EntryForm } from "../../parts/entry-form.tsx";
 import { ErrorState } from "../../parts/error-state.tsx";
 import { LoadingState } from "../../parts/loading-state.tsx";
 import { Ago } from "../../parts/times.tsx";
@@ -150,22 +150,10 @@ function NewWebhook(): ReactNode {
     );
     setUrl("");
   }, webhooksKey);
-  const problems = add.error instanceof GengaError ? add.error.byField : undefined;
-  const said = (name: string): string | undefined =>
-    problems
-      ?.get(name)
-      ?.map(({ message }) => message)
-      .join(", ");
   return (
-    <Fieldset legend="A new webhook">
-      <form
-        noValidate
-        onSubmit={(event) => {
-          event.preventDefault();
-          if (!add.isPending) add.mutate(undefined);
-        }}
-      >
-        <Stack gap="sm">
+    <EntryForm legend="A new webhook" action="Add the webhook" fields={["url", "events"]} sending={add}>
+      {(said) => (
+        <>
           <TextInput
             label="URL"
             required
@@ -191,16 +179,8 @@ function NewWebhook(): ReactNode {
               ))}
             </Group>
           </Checkbox.Group>
-          {add.isError && said("url") === undefined && said("events") === undefined && (
-            <ErrorState error={add.error} />
-          )}
-          <Group>
-            <Button type="submit" loading={add.isPending}>
-              Add the webhook
-            </Button>
-          </Group>
-        </Stack>
-      </form>
-    </Fieldset>
+        </>
+      )}
+    </EntryForm>
   );
 }
