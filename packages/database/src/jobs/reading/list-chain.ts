@@ -9,28 +9,42 @@ import { Prisma, type PrismaClient } from "../../generated/client.ts";
 export async function listChain(
   database: PrismaClient,
   tenantId: string,
-  of: { jobId: string } | { batchId: string },
+  of: ChainOf,
   limit: number,
 ): Promise<ChainJob[]> {
+  if (!isUuid("jobId" in of ? of.jobId : of.batchId)) return [];
+  return await database.$queryRaw<ChainJob[]>(chainStatement(tenantId, of, limit));
+}
+
+type ChainOf = { jobId: string } | { batchId: string };
+
+/**
+ * The limits inside keep PostgreSQL, which cannot know how long a chain is, from reading all dependencies of all jobs. Exported
+ * for the test of its plan.
+ */
+export function chainStatement(tenantId: string, of: ChainOf, limit: number): Prisma.Sql {
   const id = "jobId" in of ? of.jobId : of.batchId;
-  if (!isUuid(id)) return [];
   const isFirst =
     "jobId" in of
       ? Prisma.sql`job.id = ${id}::uuid`
       : Prisma.sql`job.batch_id = ${id}::uuid
-          AND (
-            EXISTS (SELECT FROM job_dependencies edge WHERE edge.needs_id = job.id)
-            OR EXISTS (SELECT FROM job_dependencies edge WHERE edge.job_id = job.id))`;
-  return await database.$queryRaw<ChainJob[]>`
+          AND coalesce(
+            (SELECT true FROM job_dependencies edge WHERE edge.needs_id = job.id LIMIT 1),
+            (SELECT true FROM job_dependencies edge WHERE edge.job_id = job.id LIMIT 1), false)`;
+  return Prisma.sql`
     WITH RECURSIVE first AS (
       SELECT job.id FROM jobs job WHERE job.tenant_id = ${tenantId}::uuid AND ${isFirst}
       ORDER BY job.id LIMIT ${limit}::int
     ), above(id) AS (
       SELECT id FROM first
-      UNION SELECT edge.needs_id FROM above JOIN job_dependencies edge ON edge.job_id = above.id
+      UNION SELECT next.id FROM above CROSS JOIN LATERAL (
+        SELECT edge.needs_id AS id FROM job_dependencies edge WHERE edge.job_id = above.id LIMIT ${limit}::int
+      ) next
     ), below(id) AS (
       SELECT id FROM first
-      UNION SELECT edge.job_id FROM below JOIN job_dependencies edge ON edge.needs_id = below.id
+      UNION SELECT next.id FROM below CROSS JOIN LATERAL (
+        SELECT edge.job_id AS id FROM job_dependencies edge WHERE edge.needs_id = below.id LIMIT ${limit}::int
+      ) next
     ), chain AS (
       -- A recursion brings the nearest first.
       SELECT id, min(place) AS place FROM (
