@@ -8,6 +8,7 @@ import {
   type ProgressReport,
 } from "../ports/job-runs.ts";
 import { type JobSignal, type Signals } from "../ports/signals.ts";
+import { isReadyAtOnce } from "./announcement.ts";
 
 /** A job after the end of an attempt, and the event of that end. */
 export interface StatusUpdate {
@@ -18,14 +19,14 @@ export interface StatusUpdate {
 /** Writes what happens to a job, for the holder of its lease: first to PostgreSQL, then as live signals. */
 export class AttemptRecorder {
   readonly #runs: Pick<JobRuns, "endAttempt" | "recordProgress">;
-  readonly #signals: Signals;
-  readonly #announce: ((released: readonly Job[]) => void) | undefined;
+  readonly #signals: Pick<Signals, "publish">;
+  readonly #announce: ((ready: readonly Job[]) => void) | undefined;
 
-  /** @param options.announce adds the tickets of jobs that the end of another one released; absent: the sweeper does */
+  /** @param options.announce adds the tickets of jobs that an end has made ready; absent: the sweeper does */
   constructor(options: {
     runs: Pick<JobRuns, "endAttempt" | "recordProgress">;
-    signals: Signals;
-    announce?: (released: readonly Job[]) => void;
+    signals: Pick<Signals, "publish">;
+    announce?: (ready: readonly Job[]) => void;
   }) {
     this.#runs = options.runs;
     this.#signals = options.signals;
@@ -41,6 +42,7 @@ export class AttemptRecorder {
       publishFailures(this.#signals, result.passedOn);
       this.#announce?.(result.passedOn.released);
     }
+    if (isReadyAtOnce(result.job)) this.#announce?.([result.job]);
     this.#tellOfTakeBack(result.job, end);
     return { job: result.job, event: result.event };
   }

@@ -1,5 +1,5 @@
 import { v7 as uuidv7 } from "uuid";
-import { type AttemptEnd, type JobLease } from "@genga/jobs";
+import { AttemptRecorder, type AttemptEnd, type Job, type JobLease } from "@genga/jobs";
 import { buildFailure, buildOutput, buildProgress } from "../job-builders.ts";
 import { type ContractStores, type TestRunner } from "./contract-stores.ts";
 import { leaseMs, prepareJobs, requeue } from "./prepare-jobs.ts";
@@ -94,6 +94,20 @@ export function describeAttemptEnds(runner: TestRunner, open: () => Promise<Cont
       const [second] = await claim(lease.job, 2, serverId);
       expect(second).toMatchObject({ attempt: 2, leaseNumber: 2, job: { failure: null } });
       expect(second?.promptId).not.toBe(lease.promptId);
+    });
+
+    test("announces a job at once that is queued again without a delay; a delayed one is left to the sweeper", async () => {
+      const announced: Job[] = [];
+      const recorder = new AttemptRecorder({
+        runs: stores().jobRuns,
+        signals: { publish: () => undefined },
+        announce: (jobs) => announced.push(...jobs),
+      });
+      const [given, delayed, completed] = [await running(), await running(), await running()];
+      await recorder.end(given, requeue({ delayMs: 0 }));
+      await recorder.end(delayed, requeue({ delayMs: 1_000 }));
+      await recorder.end(completed, { kind: "completed", outputs: [] });
+      expect(announced).toMatchObject([{ id: given.jobId, status: "queued", attempt: 1, runAt: null }]);
     });
 
     test("turns a requeue into a cancellation if one was requested", async () => {

@@ -168,7 +168,7 @@ function endStatement(held: Prisma.Sql, outputs: Prisma.Sql, entries = Prisma.em
         lease_number = lease_number + "leaseStep", lease_owner = NULL, lease_expires_at = NULL,
         percent = CASE fate WHEN 'completed' THEN 100 WHEN 'queued' THEN 0 ELSE percent END,
         ${clearedRunWhere(Prisma.sql`requeued`)},
-        run_at = CASE WHEN requeued THEN now() + "delayMs" * interval '1 millisecond' END,
+        run_at = CASE WHEN requeued AND "delayMs" > 0 THEN now() + "delayMs" * interval '1 millisecond' END,
         paused_at = CASE WHEN requeued AND "batchId" IN (SELECT id FROM batch WHERE paused_at IS NOT NULL) THEN now() END,
         enqueued_at = CASE WHEN requeued THEN NULL ELSE enqueued_at END,
         avoid_server_id = CASE WHEN requeued AND "avoidServer" THEN "serverId" END,
