@@ -19,7 +19,7 @@ interface QueueAnswersParts {
 /** A read that is under way, and the one that begins after it. */
 interface Reads {
   current: Promise<unknown>;
-  next: Promise<string | null> | null;
+  next: Promise<Buffer | null> | null;
 }
 
 /**
@@ -35,7 +35,7 @@ export class QueueAnswers {
   }
 
   /** The answer as it is after this moment; `null` = it is too long to be shared. */
-  shared(queue: Queue): Promise<string | null> {
+  shared(queue: Queue): Promise<Buffer | null> {
     const name = JSON.stringify([queue.tenantId, queue.keyName]);
     const known = this.#reads.get(name);
     if (known === undefined) {
@@ -50,7 +50,7 @@ export class QueueAnswers {
     return known.next;
   }
 
-  #begin(name: string, reads: Reads, queue: Queue): Promise<string | null> {
+  #begin(name: string, reads: Reads, queue: Queue): Promise<Buffer | null> {
     const read = this.#readWhole(queue);
     const settled = read.catch(() => undefined);
     reads.current = settled;
@@ -60,13 +60,13 @@ export class QueueAnswers {
     return read;
   }
 
-  async #readWhole(queue: Queue): Promise<string | null> {
+  async #readWhole(queue: Queue): Promise<Buffer | null> {
     let text = "";
     for await (const piece of this.pieces(queue)) {
       text += piece;
       if (text.length > sharedCharactersMax) return null;
     }
-    return text;
+    return Buffer.from(text);
   }
 
   /** The same answer piece by piece, however long it is. */

@@ -65,7 +65,7 @@ export const getQueue: DoorRoute = {
     const shared = await door.queueAnswers.shared(queue);
     response.type("json");
     if (shared !== null) {
-      response.send(shared);
+      response.set("content-length", String(shared.length)).end(shared);
       return;
     }
     stallLimit.watch(response);

@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { type Duplex } from "node:stream";
 import {
   isObject,
   parsePythonJson,
@@ -23,6 +24,8 @@ const brokenCode = 1006;
 const droppableTypes: ReadonlySet<string> = new Set(["progress", "progress_state"]);
 
 export interface ClientSocketOptions {
+  /** The connection of the socket. */
+  connection: Pick<Duplex, "cork" | "uncork">;
   clientId: string;
   /** The name of the key that the client came with. */
   keyName: string;
@@ -49,6 +52,8 @@ export class ClientSocket {
   readonly clientId: string;
   readonly keyName: string;
   readonly #socket: WebSocket;
+  readonly #connection: Pick<Duplex, "cork" | "uncork">;
+  #isCorked = false;
   readonly #memory: SocketMemory;
   readonly #pings: NodeJS.Timeout;
   #heardAt = performance.now();
@@ -65,8 +70,12 @@ export class ClientSocket {
   /** Without metadata, a preview follows the progress that it belongs to; with metadata it comes first (PROTOCOL 3). */
   #preview: Buffer | null = null;
 
-  constructor(socket: WebSocket, { clientId, keyName, features, memory, onClose }: ClientSocketOptions) {
+  constructor(
+    socket: WebSocket,
+    { connection, clientId, keyName, features, memory, onClose }: ClientSocketOptions,
+  ) {
     this.#socket = socket;
+    this.#connection = connection;
     this.#memory = memory;
     memory.add(this);
     this.clientId = clientId;
@@ -209,14 +218,29 @@ export class ClientSocket {
       this.#socket.terminate();
       return;
     }
+    this.#writeTogether();
     this.#socket.send(content);
     this.#toldAt = performance.now();
     this.#memory.noteSent(content.length);
   }
 
+  /** What is sent in one turn of the event loop is one write: a prompt of few steps has a dozen messages within some milliseconds. */
+  #writeTogether(): void {
+    if (this.#isCorked) return;
+    this.#isCorked = true;
+    this.#connection.cork();
+    setImmediate(() => {
+      this.#isCorked = false;
+      this.#connection.uncork();
+    });
+  }
+
   #ping(): number {
     this.#pingNumber += 1;
-    if (this.isOpen) this.#socket.ping(String(this.#pingNumber));
+    if (this.isOpen) {
+      this.#writeTogether();
+      this.#socket.ping(String(this.#pingNumber));
+    }
     return this.#pingNumber;
   }
 

@@ -79,7 +79,13 @@ export class DoorSockets {
         client.close(1008, "The key does not work any more.");
       });
       const client = new ClientSocket(webSocket, {
-        ...{ clientId, keyName: principal.keyName, features: this.#parts.features, memory: this.#memory },
+        ...{
+          connection: socket,
+          clientId,
+          keyName: principal.keyName,
+          features: this.#parts.features,
+          memory: this.#memory,
+        },
         onClose: () => {
           endWatch();
           this.#parts.openSockets.dec();
