@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { type Place, type PlaceKind } from "@genga/jobs";
-import { type Redis } from "ioredis";
+import { type Redis, type Result } from "ioredis";
 import { type RedisLink } from "../redis/redis-link.ts";
 import { withinTime } from "../redis/within-time.ts";
 
@@ -31,6 +31,13 @@ for index = 2, #ARGV do redis.call('ZADD', KEYS[1], now + ARGV[1], ARGV[index]) 
 redis.call('PEXPIRE', KEYS[1], ARGV[1])
 return #ARGV - 1`;
 
+declare module "ioredis" {
+  interface RedisCommander<Context> {
+    /** `takeScript`, sent by its hash. */
+    takePlace(key: string, max: number, leaseMs: number, member: string): Result<unknown, Context>;
+  }
+}
+
 /** One renewal names at most this many members. */
 const renewedAtOnce = 1_000;
 
@@ -49,6 +56,7 @@ export class SharedPlaces {
 
   constructor(options: SharedPlacesOptions) {
     this.#options = options;
+    options.link.redis.defineCommand("takePlace", { numberOfKeys: 1, lua: takeScript });
     this.#renewal = setInterval(() => void this.#renew(), options.leaseMs / 3);
     this.#renewal.unref();
   }
@@ -68,7 +76,7 @@ export class SharedPlaces {
         this.#release(key, member);
       },
     };
-    const answer = await withinTime(link, (redis) => redis.eval(takeScript, 1, key, max, leaseMs, member));
+    const answer = await withinTime(link, (redis) => redis.takePlace(key, max, leaseMs, member));
     if (!Array.isArray(answer) || answer[0] !== 0) return place;
     this.#forget(key, member);
     return { used: Number(answer[1]) };

@@ -1,6 +1,5 @@
 import { TicketsUnavailableError } from "@genga/jobs";
 import { type Redis } from "ioredis";
-import pTimeout from "p-timeout";
 import { type RedisLink } from "./redis-link.ts";
 
 /** Requests wait for the answer, so a Redis that takes longer than this counts as away. */
@@ -19,9 +18,17 @@ export async function withinTime<Answer>(
     if (error instanceof TicketsUnavailableError) return null;
     throw error;
   });
-  const fallback = (): null => {
-    restsUntil.set(link, performance.now() + restMs);
-    return null;
-  };
-  return await pTimeout(answered, { milliseconds: answerMs, fallback });
+  // p-timeout would make an error with a stack trace for each call, and requests call this three times.
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<null>((resolve) => {
+    timer = setTimeout(() => {
+      restsUntil.set(link, performance.now() + restMs);
+      resolve(null);
+    }, answerMs);
+  });
+  try {
+    return await Promise.race([answered, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
