@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { type Database } from "@genga/database";
+import { StoreUnavailableError } from "@genga/jobs";
 import { createLogger, type Logger } from "@genga/runtime";
 import { type DefinitionsThread } from "@genga/workflows";
+import pg from "pg";
 import { OutageGuard } from "../src/timing/outage-guard.ts";
 import { ServerFleet } from "../src/servers/server-fleet.ts";
 import { openDatabaseWithDefinitions, type DatabaseWithDefinitions } from "./support/definitions-thread.ts";
@@ -26,7 +28,7 @@ const silent = createLogger({ name: "zones", level: "silent" });
 function fleet(
   workerId: string,
   ports: number[],
-  { serverName = "", host = null as string | null, log = silent } = {},
+  { serverName = "", host = null as string | null, log = silent, guard = new OutageGuard(leaseMs) } = {},
 ): ServerFleet {
   return new ServerFleet({
     workerId,
@@ -51,7 +53,7 @@ function fleet(
     },
     serverName: serverName === "" ? undefined : serverName,
     ...{ leaseMs, graceMs: 1_000, stallMs: 1_000 },
-    guard: new OutageGuard(leaseMs),
+    guard,
     log,
     statusUrl: () => null,
     onReady: () => undefined,
@@ -97,6 +99,31 @@ test("a worker whose sources name no server leaves all of them to the others", a
   expect(fleets.map(({ owned }) => owned.length)).toEqual([0, 2]);
   for (const each of fleets) await each.close();
   for (const id of ["has-none", "has-all"]) await database.servers.stopWorker(id);
+}, 60_000);
+
+test("after an outage a worker takes servers that others hand over, and none whose owner only seems to be dead", async () => {
+  const guard = new OutageGuard(leaseMs);
+  const outage = guard.watch(Promise.reject(new StoreUnavailableError(new Error("away"))));
+  await expect(outage).rejects.toThrow("not reachable");
+  const [quiet, back] = [fleet("quiet", [7]), fleet("was-away", [7, 8], { guard })];
+  await quiet.renew();
+  await quiet.balance();
+  expect(quiet.owned).toHaveLength(1);
+  const { id } = quiet.owned[0]!;
+  const client = new pg.Client({ connectionString: opened.databaseUrl });
+  await client.connect();
+  await client.query("UPDATE servers SET lease_expires_at = now() - interval '1 second' WHERE id = $1", [id]);
+  await client.end();
+  await database.servers.stopWorker("quiet");
+  await back.renew();
+  await back.balance();
+  expect(back.owned.map(({ url }) => new URL(url).port)).toEqual(["8"]);
+  await quiet.close();
+  await back.renew();
+  await back.balance();
+  expect(back.owned).toHaveLength(2);
+  await back.close();
+  await database.servers.stopWorker("was-away");
 }, 60_000);
 
 test("the same loopback address on two machines is two servers by SERVER_NAME, and a warning without", async () => {

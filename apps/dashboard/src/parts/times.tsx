@@ -20,7 +20,7 @@ function subscribe(listener: () => void): () => void {
 }
 
 /** The time in milliseconds, to a second; the caller is drawn again as it goes on. */
-function useNow(): number {
+export function useNow(): number {
   return useSyncExternalStore(subscribe, () => now);
 }
 

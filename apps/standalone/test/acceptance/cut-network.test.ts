@@ -21,6 +21,7 @@ import {
   type TestDatabase,
   type TestNetwork,
 } from "@genga/testing";
+import { sumOf, watchFarm, type WatchedFarm } from "./watched-farm.ts";
 
 // Two machines with two workers and three servers each. One is cut off in the middle of a batch: its packets vanish, so that
 // nobody sees a connection end. PostgreSQL and Redis, which are on the other side, give its connections up meanwhile, as
@@ -51,6 +52,7 @@ let stack: Stack;
 let api: ApiClient;
 let here: Machine;
 let away: Machine;
+const watching: WatchedFarm[] = [];
 
 async function startMachine(networkMachine: NetworkMachine): Promise<Machine> {
   const { address, within } = networkMachine;
@@ -97,6 +99,7 @@ const setUp = async (): Promise<void> => {
 
 const tearDown = async (): Promise<void> => {
   await away.network.bringBack();
+  await Promise.all(watching.map((watched) => watched.close()));
   await stack.stop();
   await Promise.all([...here.proxies, ...away.proxies].map((proxy) => proxy.close()));
   await database.drop();
@@ -121,9 +124,9 @@ const areAllAtWork = (shown: ShownServer[]): boolean =>
   shown.every(({ state }) => state === "online" || state === "probing") &&
   new Set(shown.map(({ worker }) => worker)).size >= 3;
 
-async function submitBatch(size: number): Promise<string[]> {
+async function submitBatch(size: number): Promise<{ id: string; jobIds: string[] }> {
   const jobs = Array.from({ length: size }, () => ({ type: "workflow", workflow: sleepWorkflow(1) }));
-  return (await api.submitBatch(jobs)).jobIds;
+  return await api.submitBatch(jobs);
 }
 
 interface ShownAttempt {
@@ -137,15 +140,16 @@ async function attemptsOf(jobId: string): Promise<ShownAttempt[]> {
   return (answer as { attempts: ShownAttempt[] }).attempts;
 }
 
-async function metricsOf(url: string): Promise<string[]> {
-  return (await (await fetch(new URL("/metrics", url))).text()).split("\n");
+/** The open page of the servers follows by itself. */
+async function untilShown({ servers: page }: WatchedFarm, state: string, count: number): Promise<void> {
+  if (page === null) return;
+  const cards = page.getByRole("article", { name: /^Server / });
+  const inState = cards.filter({ has: page.getByText(state, { exact: true }) });
+  while ((await inState.count()) !== count || (await cards.count()) !== 6) await sleep(200);
 }
 
-/** The sum of the series of this metric that have these labels. */
-function sumOf(lines: readonly string[], name: string, labels = ""): number {
-  return lines
-    .filter((line) => line.startsWith(`${name}{`) && line.includes(labels))
-    .reduce((sum, line) => sum + Number(line.split(" ").at(-1)), 0);
+async function metricsOf(url: string): Promise<string[]> {
+  return (await (await fetch(new URL("/metrics", url))).text()).split("\n");
 }
 
 /** Cuts the machine off while its servers work, and lets the other side give its connections up. */
@@ -176,8 +180,13 @@ suite(`a machine that is cut off${reason === null ? "" : ` (skipped: ${reason})`
       await untilServers(areAllAtWork);
       const workersHere = new Set(here.workers.map(({ details }) => String(details["workerId"])));
       for (let cut = 0; cut < cuts; cut += 1) {
-        const jobIds = await submitBatch(36);
+        // Before the batch begins, which does not wait for a browser.
+        const watched = await watchFarm(stack.url);
+        watching.push(watched);
+        const { id: batchId, jobIds } = await submitBatch(36);
         const cutAt = await cutOff();
+        const batch = await watched.openBatch(batchId);
+        await watched.picture("1-cut-off");
         // The others take its servers over, see that they do not answer, and say so.
         const isLost = ({ url, state, worker }: ShownServer): boolean =>
           !away.simulators.some((simulator) => url === simulator.url) ||
@@ -186,12 +195,30 @@ suite(`a machine that is cut off${reason === null ? "" : ` (skipped: ${reason})`
         const farm = await metricsOf(stack.url);
         expect(sumOf(farm, "genga_server_state", 'state="unreachable"')).toBe(3);
         expect(sumOf(farm, "genga_workers", 'state="working"')).toBe(2);
+        await untilShown(watched, "unreachable", 3);
+        await watched.picture("2-taken-over");
         // They also do all of its work.
         for (const id of jobIds) expect(await api.untilEnded(id)).toMatchObject({ status: "completed" });
         await sleep(Math.max(0, cutAt + cutMs - performance.now()));
         await away.network.bringBack();
         await untilServers(areAllAtWork);
         await expectEachOnce(jobIds);
+        // Whoever had the page open was told, and so was whoever reads the metrics.
+        await untilShown(watched, "unreachable", 0);
+        await batch?.getByText("36 completed").waitFor();
+        await watched.picture("3-back");
+        await watched.close();
+        expect(
+          watched.samples.some(
+            ({ serversUnreachable, workers }) => serversUnreachable === 3 && workers === 2,
+          ),
+        ).toBe(true);
+        expect(watched.samples.at(-1)).toMatchObject({
+          serversUnreachable: 0,
+          workers: 4,
+          queued: 0,
+          processing: 0,
+        });
       }
       // What it was executing when it was cut off is told in its attempts, and nothing of it is left behind.
       const figures = (
@@ -204,7 +231,7 @@ suite(`a machine that is cut off${reason === null ? "" : ` (skipped: ${reason})`
       await Promise.race(away.workers.map((worker) => worker.line(/another worker owns the server now/)));
       await Promise.all(away.simulators.map(({ url }) => untilServerIsIdle(url)));
       const before = await Promise.all(away.simulators.map((simulator) => simulator.executions()));
-      for (const id of await submitBatch(24))
+      for (const id of (await submitBatch(24)).jobIds)
         expect(await api.untilEnded(id)).toMatchObject({ status: "completed", attempt: 1 });
       for (const [index, simulator] of away.simulators.entries())
         expect((await simulator.executions()).length).toBeGreaterThan(before[index]!.length);

@@ -137,8 +137,11 @@ export class ServerFleet {
     // A worker that is leaving takes only what its dead predecessor left on its servers, to let it end.
     const alone = this.#isLeaving ? namedHereAlone({ workerId, serverIds }, workers) : take;
     const wanted = take.filter((id) => alone.includes(id));
-    if (wanted.length === 0 || !guard.mayTakeOver) return;
-    const taken = await guard.watch(servers.acquireServers(workerId, wanted, takeMax, leaseMs));
+    if (wanted.length === 0) return;
+    // After an outage, those with expired leases may only seem to be abandoned. Those that others have handed over are free.
+    const taken = await guard.watch(
+      servers.acquireServers(workerId, wanted, takeMax, leaseMs, { alsoExpired: guard.mayTakeOver }),
+    );
     for (const lease of taken) {
       // The sources may have changed since. Then it is retired, with what may be on it.
       const named = this.#named.find(lease.serverId) ?? namedByRow(lease.server, this.#options.serverName);

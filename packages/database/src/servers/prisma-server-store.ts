@@ -129,13 +129,15 @@ export class PrismaServerStore implements ServerStore {
     serverIds: string[],
     limit: number,
     leaseMs: number,
+    { alsoExpired } = { alsoExpired: true },
   ): Promise<TakenServer[]> {
     return withMappedErrors(async () => {
       if (serverIds.length === 0 || limit <= 0) return [];
       const servers = await this.#database.$queryRaw<(ServerRow & { isBeingRecycled: boolean })[]>`
         WITH free AS (
           SELECT id FROM servers
-          WHERE id = ANY(${serverIds}::uuid[]) AND (lease_expires_at IS NULL OR lease_expires_at <= now())
+          WHERE id = ANY(${serverIds}::uuid[])
+            AND (lease_expires_at IS NULL OR ${alsoExpired}::boolean AND lease_expires_at <= now())
           ORDER BY id LIMIT ${limit} FOR NO KEY UPDATE SKIP LOCKED
         ), server AS (
           UPDATE servers SET lease_owner = ${workerId}, lease_number = lease_number + 1,

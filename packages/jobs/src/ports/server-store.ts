@@ -210,12 +210,16 @@ export interface ServerStore {
   listRecentWorkers(leaseMs: number, seenWithinMs: number): Promise<WorkerRecord[]>;
   /** Records that the worker has stopped, so that it no longer counts as alive. */
   stopWorker(workerId: string): Promise<void>;
-  /** Takes the leases of up to `limit` of these servers that are free or expired, and raises their lease numbers. */
+  /**
+   * Takes the leases of up to `limit` of these servers that are free or expired, and raises their lease numbers.
+   * @param options.alsoExpired false: only those that are free, whose owners let them go
+   */
   acquireServers(
     workerId: string,
     serverIds: string[],
     limit: number,
     leaseMs: number,
+    options?: { alsoExpired: boolean },
   ): Promise<TakenServer[]>;
   /** Renews all leases in one statement. A lease that is not returned was lost. */
   renewServers(workerId: string, leases: ServerLease[], leaseMs: number): Promise<ServerLease[]>;

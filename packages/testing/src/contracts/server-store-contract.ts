@@ -163,13 +163,18 @@ export function describeServerStore(runner: TestRunner, open: () => Promise<Cont
       expect(await store.acquireServers("worker-b", [lease.serverId], 1, leaseMs)).toEqual([]);
     });
 
-    test("ends with a release: the server is free at once", async () => {
+    test("ends with a release: the server is free at once, also for those that take no expired ones", async () => {
       const server = await freshServer();
-      const lease = await acquire(server);
+      const lease = await acquire(server, "worker-a", 0);
+      const takeFree = () => store.acquireServers("worker-c", [server.id], 1, 0, { alsoExpired: false });
+      expect(await takeFree()).toEqual([]);
       await store.releaseServers("worker-a", [lease]);
+      const [free] = await takeFree();
+      expect(free).toMatchObject({ serverId: server.id, leaseNumber: 2 });
+      await store.releaseServers("worker-c", [free!]);
       expect(await read(server.id)).toMatchObject({ ownerId: null, isLeased: false });
       expect(await store.renewServers("worker-a", [lease], leaseMs)).toEqual([]);
-      expect((await acquire(server, "worker-b")).leaseNumber).toBe(2);
+      expect((await acquire(server, "worker-b")).leaseNumber).toBe(3);
     });
   });
 

@@ -8,7 +8,7 @@ import { batchQuery } from "../../connection/queries.ts";
 import { EmptyState } from "../../parts/empty-state.tsx";
 import { ErrorState } from "../../parts/error-state.tsx";
 import { LoadingState } from "../../parts/loading-state.tsx";
-import { Ago, Until } from "../../parts/times.tsx";
+import { Ago, Until, useNow } from "../../parts/times.tsx";
 import { ChainView } from "../chain/chain-view.tsx";
 import { JobTable } from "../jobs/job-table.tsx";
 import { BatchActions } from "./batch-actions.tsx";
@@ -117,11 +117,14 @@ function Header({ batch }: { batch: BatchDetail }): ReactNode {
 
 function EtaText({ batch }: { batch: BatchDetail }): ReactNode {
   const { eta, etaReason } = batch;
+  const now = useNow();
   if (eta === null) return etaReason?.code === "ended" ? null : etaReason?.message;
+  const { expected } = eta.endsAt;
+  const time = new Date(expected).toLocaleTimeString();
+  if (Date.parse(expected) <= now) return `it should have ended at ${time}, and takes longer`;
   return (
     <>
-      probably ends in <Until at={eta.endsAt.expected} />, at{" "}
-      {new Date(eta.endsAt.expected).toLocaleTimeString()}
+      probably ends in <Until at={expected} />, at {time}
     </>
   );
 }

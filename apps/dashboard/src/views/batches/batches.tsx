@@ -10,7 +10,7 @@ import { MoreButton } from "../../parts/more-button.tsx";
 import { EmptyState } from "../../parts/empty-state.tsx";
 import { ErrorState } from "../../parts/error-state.tsx";
 import { LoadingState } from "../../parts/loading-state.tsx";
-import { Ago, Until } from "../../parts/times.tsx";
+import { Ago, Until, useNow } from "../../parts/times.tsx";
 import { CountsBar } from "./batch-counts.tsx";
 import { type BatchesSearch } from "./batch-search.ts";
 
@@ -155,6 +155,15 @@ function Row({ batch }: { batch: Batch }): ReactNode {
   );
 }
 
+function Left({ until }: { until: string }): ReactNode {
+  if (Date.parse(until) <= useNow()) return "overdue";
+  return (
+    <>
+      <Until at={until} /> left
+    </>
+  );
+}
+
 /** Only of batches that run, and while they are in sight: the list does not say it. */
 function Remaining({ id }: { id: string }): ReactNode {
   const { ref, inViewport } = useInViewport<HTMLParagraphElement>();
@@ -162,11 +171,7 @@ function Remaining({ id }: { id: string }): ReactNode {
   const endsAt = data?.eta?.endsAt.expected;
   return (
     <Text ref={ref} size="sm" c="dimmed" w={130} mih="1.3em" ta="right">
-      {endsAt !== undefined && (
-        <>
-          <Until at={endsAt} /> left
-        </>
-      )}
+      {endsAt !== undefined && <Left until={endsAt} />}
     </Text>
   );
 }

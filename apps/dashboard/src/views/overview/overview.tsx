@@ -13,7 +13,7 @@ import { ErrorState } from "../../parts/error-state.tsx";
 import { JobProgress } from "../../parts/job-progress.tsx";
 import { LoadingState } from "../../parts/loading-state.tsx";
 import { durationText } from "../../parts/times.tsx";
-import { countStates, serverStates } from "../servers/server-states.ts";
+import { countSick, countStates, serverStates } from "../servers/server-states.ts";
 import { EndsChart } from "./ends-chart.tsx";
 import { backlogMs, hasOthers, perHour } from "./ends.ts";
 import { FirstSteps } from "./first-steps.tsx";
@@ -117,7 +117,14 @@ function Fact({ name, value }: { name: string; value: ReactNode }): ReactNode {
 /** What of the installation does not work, by name. */
 function Health(): ReactNode {
   const { data } = useQuery(healthQuery);
+  const sick = countSick(useQuery(serversQuery).data?.servers ?? []);
   if (data === undefined) return null;
+  if (data.status === "ok" && sick > 0)
+    return (
+      <Badge color="red" variant="light" size="lg" renderRoot={(props) => <Link to="/servers" {...props} />}>
+        {sick === 1 ? "a server does not work" : `${sick} servers do not work`}
+      </Badge>
+    );
   if (data.status === "ok")
     return (
       <Badge color="teal" variant="light" size="lg">

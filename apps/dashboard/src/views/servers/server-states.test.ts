@@ -1,5 +1,5 @@
 import { expect, test } from "@jest/globals";
-import { countStates, inOrder, type Server } from "./server-states.ts";
+import { countSick, countStates, inOrder, type Server } from "./server-states.ts";
 
 const server = (name: string, state: Server["state"]) => ({ name, state }) as Server;
 
@@ -16,4 +16,5 @@ test("servers in trouble come first, others by their names", () => {
     { state: "online", count: 2 },
     { state: "retired", count: 1 },
   ]);
+  expect(countSick([...servers, server("s5", "unreachable")])).toBe(2);
 });

@@ -58,6 +58,11 @@ export function inOrder(servers: readonly Server[]): Server[] {
   );
 }
 
+/** How many servers do not work, and need somebody to look at them. */
+export function countSick(servers: readonly Pick<Server, "state">[]): number {
+  return servers.filter(({ state }) => serverStates[state].colour === "red").length;
+}
+
 /** How many servers are in each state, those in trouble first. */
 export function countStates(servers: readonly Server[]): { state: Server["state"]; count: number }[] {
   return (order as Server["state"][]).flatMap((state) => {
