@@ -264,6 +264,7 @@ describe("a prompt", () => {
     await send("/interrupt", { prompt_id: failing.prompt_id });
     const before = await api.database.jobRuns.findJob(leased.jobId);
     expect(before).toMatchObject({ cancelRequestedAt: null });
+    await api.worker.report(leased, "executing", { percent: 1 });
     await send("/interrupt", {});
     expect(await api.database.jobRuns.findJob(leased.jobId)).toMatchObject({
       cancelRequestedAt: expect.any(Date),

@@ -1,4 +1,4 @@
-import { validateGraph, type GraphProblem, type ObjectInfo, type Workflow } from "@genga/comfyui";
+import { isForeseen, validateGraph, type GraphProblem, type ObjectInfo, type Workflow } from "@genga/comfyui";
 import { type ServerVerdict } from "./server-verdicts.ts";
 
 /** A server's verdict on a graph, with further facts about how the server treats it. */
@@ -51,17 +51,6 @@ export interface Comparison {
   untrueWarnings: string[];
 }
 
-/** Codes by which Genga refuses a graph that a server accepts and cannot finish. */
-const foreseenCodes: ReadonlySet<string> = new Set([
-  "context_options_missing",
-  "odd_frame_size",
-  "node_fails_at_run_time",
-]);
-/**
- * Types whose values can be written into a graph. The server accepts a written value of any other type, and the node
- * fails.
- */
-const writtenTypes: ReadonlySet<unknown> = new Set(["INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"]);
 /** Errors that the server reports at another input than the one at fault, or at none. */
 const placelessTypes =
   /^(exception_during_(inner_)?validation|dependency_cycle|missing_node_type|invalid_prompt)$/;
@@ -114,12 +103,6 @@ function outcomeOf({ server, spoilt, isOfReplacedClass }: JudgedGraph, errors: G
         node === error.nodeId && error.input !== undefined && text.includes(`'${error.input.split(".")[0]}`),
     );
   return errors.every(isRight) ? "right refusal" : "false refusal";
-}
-
-function isForeseen({ code, accepted }: GraphProblem): boolean {
-  const isWrittenLink =
-    code === "invalid_input_type" && typeof accepted === "string" && !writtenTypes.has(accepted);
-  return foreseenCodes.has(code) || isWrittenLink;
 }
 
 function namesTheSame({ errors: theirs }: ServerVerdict, ours: GraphProblem[]): boolean {

@@ -47,6 +47,7 @@ export {
 } from "./graph/graph-problem.ts";
 export { type ValidateGraphOptions } from "./checking/graph-validation.ts";
 export { validateGraph } from "./checking/graph-validation.ts";
+export { isForeseen, noticedByServer } from "./definitions/server-notice.ts";
 export { type RepeatedName } from "./json/repeated-names.ts";
 export { findRepeatedName } from "./json/repeated-names.ts";
 export { wrapLists } from "./definitions/list-values.ts";
@@ -101,7 +102,7 @@ export {
   type UploadedImage,
 } from "./wire/server-api.ts";
 export { type ServerDefinitions } from "./definitions/server-definitions.ts";
-export { canRun, parseDefinitions } from "./definitions/server-definitions.ts";
+export { canRun, takes, parseDefinitions } from "./definitions/server-definitions.ts";
 export { uncountedName, type UncountedName } from "./definitions/server-names.ts";
 export { cacheInput, isFilenamePrefix, prepareForSubmission } from "./definitions/submission.ts";
 export { type PackedDefinitions } from "./definitions/packed-definitions.ts";

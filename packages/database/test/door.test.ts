@@ -116,6 +116,32 @@ describe("prompts of clients", () => {
     expect(await stores.doorPrompts.findActiveJobs(own, "nobody", { promptIds: [key.promptId] })).toEqual([]);
   });
 
+  test("wait also in the queue of a server, behind another one, and are gone once they are taken out of it", async () => {
+    const key = said({ keyName: "two slots" });
+    const { promptId } = key;
+    const first = await run(await submit({ ...key, promptId: "first" }));
+    const second = await run(await submit(key));
+    const listed = async (): Promise<string[]> => {
+      const all: string[] = [];
+      for await (const page of stores.doorPrompts.listActive(own, "two slots"))
+        all.push(...page.map(({ jobId, status }) => `${jobId === first.jobId ? 1 : 2} ${status}`));
+      return all;
+    };
+    await stores.jobRuns.recordProgress([{ ...first, phase: "executing", progress: buildProgress(1) }]);
+    expect(await listed()).toEqual(["1 processing", "2 queued"]);
+    const running = await stores.doorPrompts.findActiveJobs(own, "two slots", { status: "processing" });
+    expect(running).toEqual([{ jobId: first.jobId, waits: false }]);
+    const waiting = await stores.doorPrompts.findActiveJobs(own, "two slots", { promptIds: [promptId] });
+    expect(waiting).toEqual([{ jobId: second.jobId, waits: true }]);
+    await stores.jobRequests.requestCancel(second.jobId);
+    expect(await listed()).toEqual(["1 processing"]);
+    expect(await stores.doorPrompts.countActive(own, "two slots")).toBe(1);
+    await stores.jobRuns.endAttempt(second, { kind: "cancelled" });
+    expect(await stores.doorPrompts.findEnded(own, promptId)).toBeNull();
+    await stores.jobRuns.endAttempt(first, { kind: "cancelled" });
+    expect(await stores.doorPrompts.findEnded(own, "first")).not.toBeNull();
+  });
+
   test("that have just ended count as running for a client that does not know it", async () => {
     const key = said({ keyName: "poller" });
     const [waiting, running] = [await submit({ ...key, promptId: "waits" }), await submit(key)];
@@ -306,6 +332,10 @@ describe("clients with sockets", () => {
       [completed.jobId, true],
       [cancelled.id, false],
     ]);
+    const open = await stores.doorClients.countOpen(own, "plugin", [clientId]);
+    expect(open.untold).toEqual([completed.jobId]);
+    expect(open.active).toBe(await stores.doorPrompts.countActive(own, "plugin"));
+    expect(await stores.doorClients.countOpen(other, "plugin", [clientId])).toMatchObject({ untold: [] });
     await stores.doorClients.forgetEnds(other, [completed.jobId]);
     await stores.doorClients.forgetEnds(own, [cancelled.id]);
     expect(await stores.doorClients.listUntold(own, [clientId], 10)).toEqual([

@@ -264,6 +264,7 @@ export { openExtraData, readExtraData, sealExtraData, type ExtraData } from "./s
 export { openSecretBox, SecretBox, SecretBoxError } from "./secrets/secret-box.ts";
 export { TenantNames } from "./secrets/tenant-names.ts";
 export {
+  type JudgedSubmitter,
   type NamedClass,
   type Remarks,
   type ResolvedWorkflow,

@@ -41,6 +41,20 @@ function changed(nodeId: string, change: Record<string, unknown>): unknown {
   return { workflow: { ...rawGraph, [nodeId]: { ...rawGraph[nodeId], ...change } as Workflow[string] } };
 }
 
+test("a graph that a server takes and cannot run is accepted where it shall fail as on a server", async () => {
+  const odd = recordedGraph("fails-at-run-time/core-savevideo-odd-size");
+  const resolver = resolverOf(serverWith("a", everything));
+  const parameters = { workflow: odd };
+  const [problem] = await refusalOf(resolver, "workflow", parameters);
+  expect(problem).toMatchObject({ code: "odd-frame-size" });
+  const asServer = { tenantId: "tenant", operates: false, asServer: true };
+  expect(await resolver.resolve("workflow", parameters, asServer)).toMatchObject({ mustFail: true });
+  expect(await resolver.resolve("workflow", { workflow: rawGraph }, asServer)).not.toHaveProperty("mustFail");
+  await expect(
+    resolver.resolve("workflow", changed("3", { class_type: "Nothing" }), asServer),
+  ).rejects.toThrow();
+});
+
 describe("parameters", () => {
   test("become a graph, with defaults and the drawn seed kept", async () => {
     const { workflow, parameters, warnings } = await resolverOf(serverWith("a", everything)).resolve(

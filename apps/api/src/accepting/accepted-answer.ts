@@ -1,3 +1,4 @@
+import { stringifyExactJson } from "@genga/comfyui";
 import { promptOf, type Job, type JobPrompt, type JobType, type NewJob, type Remarks } from "@genga/jobs";
 import { prefix } from "../http/paths.ts";
 import { type Sweep } from "../submissions/sweep.ts";
@@ -38,8 +39,13 @@ export function answerOfBatch(
 export function answerOfPrompt(
   answer: PromptAnswer,
 ): AnswerBytes & { jobs: Partial<Record<JobType, number>>; status?: 400 } {
+  // What was given is shown with its digits.
+  if (answer.status === 400)
+    return {
+      ...{ location: "", jobs: {}, status: 400 },
+      answer: new Uint8Array(Buffer.from(stringifyExactJson(answer.body))),
+    };
   const bytes = { location: "", answer: toBytes(answer.body) };
-  if (answer.status === 400) return { ...bytes, jobs: {}, status: 400 };
   return { ...bytes, jobs: answer.job === null ? {} : { [answer.job.type]: 1 } };
 }
 

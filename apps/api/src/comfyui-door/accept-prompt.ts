@@ -1,4 +1,4 @@
-import { type ObjectInfo } from "@genga/comfyui";
+import { replaceNodes, type ObjectInfo, type Workflow } from "@genga/comfyui";
 import {
   InvalidJobError,
   isTerminal,
@@ -20,7 +20,7 @@ import { coerceInputs } from "./coerce-inputs.ts";
 import { emptyErrors, refusalOfGraph } from "./node-errors.ts";
 import { isNode, noOutputs, readPrompt, type ReadPrompt } from "./read-prompt.ts";
 import { type RefusedGraph } from "./refused-graph.ts";
-import { rewriteGraph } from "./rewrite-graph.ts";
+import { rewriteGraph, withoutRewrites } from "./rewrite-graph.ts";
 import { PromptRefusedError, serverError, type NodeErrors, type ServerRefusal } from "./server-refusal.ts";
 import { isNewer, newestFirst } from "./server-version.ts";
 
@@ -82,6 +82,8 @@ interface ServersView {
   isKnown: boolean;
   isNewer: boolean;
   definitionOf: (classType: string) => ObjectInfo[string] | undefined;
+  /** The graph as the newest server judges it: with newer classes in place of those that it no longer has. */
+  withReplacements: (graph: Record<string, unknown>) => Record<string, unknown>;
 }
 
 async function viewOfServers(servers: PromptParts["servers"]): Promise<ServersView> {
@@ -98,7 +100,16 @@ async function viewOfServers(servers: PromptParts["servers"]): Promise<ServersVi
       const having = sorted.find(({ objectInfo }) => Object.hasOwn(objectInfo, classType));
       return having?.objectInfo[classType];
     },
+    withReplacements: (graph) => {
+      const { replacements, objectInfo } = newest ?? {};
+      if (replacements === undefined || objectInfo === undefined || !isWorkflow(graph)) return graph;
+      return replaceNodes(graph, replacements, objectInfo).workflow;
+    },
   };
+}
+
+function isWorkflow(graph: Record<string, unknown>): graph is Workflow {
+  return Object.values(graph).every(isNode);
 }
 
 /**
@@ -149,16 +160,22 @@ async function createPrompt(
   const { definitionOf } = view;
   const outputNodes = outputNodesOf(read, view);
   const { promptId, clientId, targets, saidHash, extraData } = read;
-  const graph = coerceInputs(read.graph, outputNodes, definitionOf);
+  const { graph, unwrapped } = coerceInputs(read.graph, outputNodes, definitionOf);
   const rewritten = await rewriteGraph(graph, {
     ...{ tenantId: principal.tenant.id, doorFiles: parts.files, uploads: parts.uploads, jobs: parts.jobs },
     definitionOf,
   });
-  const refused: RefusedGraph = { graph, definitionOf, outputNodes, isNewer: view.isNewer };
+  const shown = withoutRewrites(graph, unwrapped);
+  const refused: RefusedGraph = {
+    graph: view.withReplacements(shown),
+    definitionOf,
+    outputNodes,
+    isNewer: view.isNewer,
+  };
   const number = read.number ?? nextNumber(read.isFront);
   const said: NewDoorPrompt = {
     ...{ keyName: principal.keyName, promptId, clientId, number, saidHash, targets, outputNodes },
-    ...{ socketNodes: rewritten.socketNodes, rewrites: rewritten.rewrites },
+    ...{ socketNodes: rewritten.socketNodes, rewrites: [...rewritten.rewrites, ...unwrapped] },
     ...(place !== undefined && { place }),
     goesBefore: read.number !== undefined || read.isFront,
   };

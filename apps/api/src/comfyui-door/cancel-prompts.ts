@@ -15,13 +15,14 @@ export async function cancelPrompts(
   { door, jobCommands }: Pick<DoorParts, "door" | "jobCommands">,
 ): Promise<boolean> {
   const { tenant, keyName } = principal;
-  const ids = await door.prompts.findActiveJobs(tenant.id, keyName, which);
+  const found = await door.prompts.findActiveJobs(tenant.id, keyName, which);
   const commands = jobCommands(principal);
   let [isAny, isShorter] = [false, false];
-  for (let from = 0; from < ids.length; from += atOnce) {
+  for (let from = 0; from < found.length; from += atOnce) {
+    const some = found.slice(from, from + atOnce);
     const outcomes = await Promise.all(
-      ids.slice(from, from + atOnce).map((id) =>
-        commands.requestCancel(id).catch((error: unknown) => {
+      some.map(({ jobId }) =>
+        commands.requestCancel(jobId).catch((error: unknown) => {
           if (error instanceof JobNotFoundError || error instanceof JobRemovedError)
             return { outcome: "ended" };
           throw error;
@@ -29,7 +30,7 @@ export async function cancelPrompts(
       ),
     );
     isAny ||= outcomes.some(({ outcome }) => outcome !== "ended");
-    isShorter ||= outcomes.some(({ outcome }) => outcome === "cancelled");
+    isShorter ||= outcomes.some(({ outcome }, index) => outcome !== "ended" && some[index]?.waits === true);
   }
   // Of one that runs, clients are told when it has ended.
   if (isShorter) door.upgrades.noteQueue(tenant.id);

@@ -58,8 +58,10 @@ function createDoorApp(
     const paths = route.isApiOnly === true ? [`/api${route.path}`] : [route.path, `/api${route.path}`];
     app[verbs[route.method]](paths, ...handlersOf(route, parts, access));
   }
-  app.use(guard(access), (request, response) => {
+  app.use(guard(access), async (request, response) => {
     if (request.method === "OPTIONS") response.status(200).end();
+    else if (/^\/api\/(assets|tags)(\/|$)/.test(request.path) && (await parts.door.history.isNewer()))
+      response.status(503).json(noAssets);
     else if (/^(\/api)?\/ws$/.test(request.path) && request.method === "GET")
       response.status(400).type("text").send(noUpgrade);
     // A server looks for the path among its files.
@@ -78,6 +80,15 @@ function allowedAt(path: string): string {
   const posts = doorRoutes.some((route) => route.method === "POST" && route.path === plain);
   return posts ? "GET,HEAD,POST" : "GET,HEAD";
 }
+
+/** What newer servers say unless they were started with assets. */
+const noAssets = {
+  error: {
+    code: "SERVICE_DISABLED",
+    message: "Assets system is disabled. Start the server with --enable-assets to use this feature.",
+    details: {},
+  },
+};
 
 const noUpgrade = 'No WebSocket UPGRADE hdr: None\n Can "Upgrade" only to "WebSocket".';
 

@@ -24,7 +24,7 @@ export interface HistoryEntry {
   status: { messages: unknown[] };
 }
 
-const shownTextMax = 1_000;
+const shownTextMax = 1_024;
 const statuses: Record<JobStatus, ServerJobStatus> = {
   ...({ queued: "pending", processing: "in_progress", completed: "completed" } as const),
   ...({ failed: "failed", timeout: "failed", cancelled: "cancelled" } as const),

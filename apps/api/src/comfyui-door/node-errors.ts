@@ -103,7 +103,7 @@ function missingClass({ nodeId = "" }: JobProblem, { graph, isNewer }: RefusedGr
 
 function cycleRefusal({ nodeId = "" }: JobProblem, refused: RefusedGraph): PromptRefusedError {
   if (!refused.isNewer) return new PromptRefusedError(validationFailed());
-  const ring = ringOf(nodeId, refused.graph);
+  const ring = ringOf(firstOfRing(nodeId, refused), refused.graph);
   const named = [...ring, ring[0] ?? nodeId].map((id) => {
     const node = refused.graph[id];
     return `${id} (${isNode(node) ? node.class_type : ""})`;
@@ -120,6 +120,24 @@ function cycleRefusal({ nodeId = "" }: JobProblem, refused: RefusedGraph): Promp
     }),
   );
   return new PromptRefusedError(validationFailed(), nodeErrors);
+}
+
+/** The node of the ring through this one that a server comes to first, from the outputs. */
+function firstOfRing(nodeId: string, { graph, outputNodes }: RefusedGraph): string {
+  const ring = new Set(ringOf(nodeId, graph));
+  const [seen, waiting] = [new Set<string>(), [...outputNodes].reverse()];
+  for (let id = waiting.pop(); id !== undefined; id = waiting.pop()) {
+    if (ring.has(id)) return id;
+    const node = graph[id];
+    if (seen.has(id) || !isNode(node)) continue;
+    seen.add(id);
+    waiting.push(
+      ...Object.values(node.inputs)
+        .flatMap((value) => linkOf(value)?.nodeId ?? [])
+        .reverse(),
+    );
+  }
+  return nodeId;
 }
 
 /** The nodes of a ring through this node, each followed by the one whose result it takes. */
@@ -189,7 +207,11 @@ function errorOf(problem: JobProblem, { graph, definitionOf, isNewer }: RefusedG
         extra_info: info,
       });
     case "value_not_in_list":
-      return notInList({ type, input, shown: isNewer ? reprOf(value) : `'${textOf(value)}'` }, spec, info);
+      return notInList(
+        { type, input, shown: isNewer ? reprOf(strangerIn(value, spec)) : `'${textOf(value)}'` },
+        spec,
+        info,
+      );
     case "bad_linked_input":
       return serverError(type, "Bad linked input, must be a length-2 list of [node_id, slot_index]", {
         details: input,
@@ -223,14 +245,27 @@ function errorOf(problem: JobProblem, { graph, definitionOf, isNewer }: RefusedG
   }
 }
 
+/** Of a list of choices the one that is not allowed. */
+function strangerIn(value: unknown, spec: InputSpec | undefined): unknown {
+  const choices = choicesIn(spec?.[0], spec?.[1]);
+  const stranger = Array.isArray(value)
+    ? (value as unknown[]).find((each) => !choices.includes(each))
+    : undefined;
+  return stranger === undefined ? value : stranger;
+}
+
+function choicesIn(slot: unknown, options: Readonly<Record<string, unknown>> | undefined): unknown[] {
+  const listed = Array.isArray(slot) ? (slot as unknown[]) : options?.["options"];
+  return Array.isArray(listed) ? (listed as unknown[]) : [];
+}
+
 function notInList(
   { type, input, shown }: { type: string; input: string; shown: string },
   spec: InputSpec | undefined,
   info: Record<string, unknown>,
 ): ServerError {
   const [slot, options] = spec ?? [];
-  const listed = Array.isArray(slot) ? (slot as unknown[]) : options?.["options"];
-  const choices: unknown[] = Array.isArray(listed) ? listed : [];
+  const choices = choicesIn(slot, options);
   const isLong = choices.length > shownChoicesMax;
   const list = isLong ? `(list of length ${choices.length})` : `[${choices.map(reprOf).join(", ")}]`;
   return serverError(type, "Value not in list", {

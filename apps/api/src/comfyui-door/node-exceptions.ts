@@ -1,7 +1,7 @@
 import { isObject, linkOf, specOf } from "@genga/comfyui";
 import { type JobProblem } from "@genga/jobs";
 import { type RefusedGraph } from "./refused-graph.ts";
-import { linkError } from "./python-words.ts";
+import { comparisonError, linkError } from "./python-words.ts";
 import { isNode } from "./read-prompt.ts";
 import { serverError, type ServerError } from "./server-refusal.ts";
 
@@ -18,7 +18,7 @@ export function isException({ type }: ServerError): boolean {
  */
 export function exceptionOf(problem: JobProblem, refused: RefusedGraph): ServerError | undefined {
   const { nodeId = "" } = problem;
-  const raised = raisedBy(problem, refused.graph[nodeId]);
+  const raised = raisedBy(problem, refused);
   if (raised === undefined) return undefined;
   const [exceptionType, message] = raised;
   const told = { exception_type: exceptionType, traceback: [] };
@@ -29,9 +29,19 @@ export function exceptionOf(problem: JobProblem, refused: RefusedGraph): ServerE
   return serverError(inner, "Exception when validating inner node", { details: message, extra_info: info });
 }
 
-function raisedBy({ code, input }: JobProblem, node: unknown): [type: string, message: string] | undefined {
+function raisedBy(
+  { code, nodeId = "", input = "" }: JobProblem,
+  { graph, definitionOf }: RefusedGraph,
+): [type: string, message: string] | undefined {
+  const node = graph[nodeId];
   if (!isNode(node)) return isObject(node) && !("inputs" in node) ? ["KeyError", "'inputs'"] : undefined;
-  const link = linkError(input === undefined ? undefined : node.inputs[input]);
+  const value = node.inputs[input];
+  const definition = definitionOf(node.class_type);
+  const spec = definition === undefined ? undefined : specOf(definition, input);
+  // Values of unions are not converted before they are compared.
+  if (code === "invalid-input-type" && String(spec?.[0]).includes(","))
+    return comparisonError(value, spec?.[1]);
+  const link = linkError(value);
   if (code === "linked-node-missing") return link.node;
   return code === "linked-slot-missing" ? link.slot : undefined;
 }

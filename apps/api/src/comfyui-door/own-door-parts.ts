@@ -17,7 +17,7 @@ import { createDoorSockets, type DoorSocketsOptions } from "./socket/create-door
 export interface DoorUpgrades {
   accept(request: IncomingMessage, socket: Duplex, head: Buffer, admitted: Admitted): void;
   /** The tenant's prompts that wait or run have changed. */
-  noteQueue(tenantId: string): void;
+  noteQueue(tenantId: string, addedBy?: string): void;
   /** The end of a prompt was shown in the history. */
   noteRead(prompt: DoorPrompt): void;
   /** Ends all connections. */

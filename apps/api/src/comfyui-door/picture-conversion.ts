@@ -21,10 +21,12 @@ export function readConversion(
 ): Conversion | undefined {
   if (preview !== undefined) {
     const [name = "", quality = ""] = preview.split(";");
+    // With transparency, a server takes WebP for all.
+    const isJpeg = /jpe?g/i.test(name) && channel?.includes("a") !== true;
     const asked = /^\d{1,3}$/.test(quality) ? Number(quality) : defaultQuality;
     return {
       kind: "preview",
-      format: /jpe?g/i.test(name) ? "jpeg" : "webp",
+      format: isJpeg ? "jpeg" : "webp",
       quality: Math.min(Math.max(asked, 1), 100),
     };
   }
@@ -47,11 +49,13 @@ export class PictureConversions {
       if (conversion.kind === "channel")
         return {
           mediaType: "image/png",
-          bytes: await ofChannel(picture, conversion.channel).png().toBuffer(),
+          bytes: await (conversion.channel === "rgb"
+            ? picture.removeAlpha().png().toBuffer()
+            : onlyAlpha(picture)),
         };
       const { format, quality } = conversion;
       const bytes = await picture.toFormat(format, { quality }).toBuffer();
-      return { mediaType: `image/${format}`, bytes };
+      return { mediaType: `image/${format}`, bytes: format === "jpeg" ? withJfif(bytes) : bytes };
     });
   }
 
@@ -61,7 +65,7 @@ export class PictureConversions {
       const [base, alpha] = [await this.#decoderOf(picture), await this.#decoderOf(mask)];
       const { data, info } = await base.removeAlpha().png().toBuffer({ resolveWithObject: true });
       const resized = alpha.resize(info.width, info.height, { fit: "fill" });
-      const ofMask = await ofChannel(resized, "a").raw().toBuffer();
+      const ofMask = await alphaOf(resized).raw().toBuffer();
       const { default: sharp } = await import("sharp");
       const raw = { width: info.width, height: info.height, channels: 1 as const };
       return Readable.from([await sharp(data).joinChannel(ofMask, { raw }).png().toBuffer()]);
@@ -94,8 +98,30 @@ export class PictureConversions {
   }
 }
 
-function ofChannel(picture: Sharp, channel: "rgb" | "a"): Sharp {
-  return channel === "rgb" ? picture.removeAlpha() : picture.ensureAlpha().extractChannel("alpha");
+function alphaOf(picture: Sharp): Sharp {
+  return picture.ensureAlpha().extractChannel("alpha");
+}
+
+/** A black picture with the transparency of this one, as PNG. */
+async function onlyAlpha(picture: Sharp): Promise<Buffer> {
+  const { data, info } = await alphaOf(picture).raw().toBuffer({ resolveWithObject: true });
+  const { default: sharp } = await import("sharp");
+  const { width, height } = info;
+  const black = sharp({ create: { width, height, channels: 3, background: "black" } });
+  return await black
+    .joinChannel(data, { raw: { width, height, channels: 1 } })
+    .png()
+    .toBuffer();
+}
+
+const startOfImage = Buffer.from("ffd8", "hex");
+const jfif = Buffer.from("ffe000104a46494600010100000100010000", "hex");
+
+/** A JPEG with the marker that servers' JPEGs begin with, by which some programs tell the kind. */
+function withJfif(bytes: Buffer): Buffer {
+  return bytes.subarray(2, 4).toString("hex") === "ffe0"
+    ? bytes
+    : Buffer.concat([startOfImage, jfif, bytes.subarray(2)]);
 }
 
 function noPicture(cause?: unknown): RefusedError {

@@ -51,6 +51,17 @@ export function conversionError(value: unknown, type: string): string | undefine
     : `float() argument must be a string or a real number, not '${typeNameOf(value)}'`;
 }
 
+/** What Python says of a value that is compared with the bounds of a number. */
+export function comparisonError(
+  value: unknown,
+  { min, max }: { min?: unknown; max?: unknown } = {},
+): [type: string, message: string] | undefined {
+  const [sign, bound] = min === undefined ? [">", max] : ["<", min];
+  if (bound === undefined) return undefined;
+  const message = `'${sign}' not supported between instances of '${typeNameOf(value)}' and '${typeNameOf(bound)}'`;
+  return ["TypeError", message];
+}
+
 /** What Python says of a link to a node, or to a slot of it, that is not there. */
 export function linkError(link: unknown): { node: [type: string, message: string]; slot: [string, string] } {
   const [nodeId, slot] = Array.isArray(link) ? (link as unknown[]) : [];

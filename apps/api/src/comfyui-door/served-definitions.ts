@@ -151,6 +151,8 @@ function marked(classType: string, name: string, spec: unknown): unknown {
   const options: unknown = Array.isArray(spec) ? spec[1] : undefined;
   if (!isDict(options) || options["files_on_server"] !== true) return spec;
   const others = Object.fromEntries(Object.entries(options).filter(([name]) => name !== "files_on_server"));
+  // Clients ask for this list elsewhere.
+  if (isDict(options["remote"])) return ["COMBO", others];
   const kind = fileKindOf(classType, name, spec as InputSpec);
   const list: FileListKind =
     kind === "image" || kind === "video" ? kind : kind === undefined ? "all" : "none";

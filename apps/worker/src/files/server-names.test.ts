@@ -60,14 +60,17 @@ describe("whom a server may give results of nodes with hidden inputs", () => {
 
   test("stands in no graph that clients see", () => {
     const own = namesOf(secrets.one).resultsOf({});
-    const said = [{ images: ["1", 0], [cacheInput]: own }, { [cacheInput]: own }].map((inputs) =>
-      JSON.stringify({ "2": { inputs, class_type: "PreviewImage" } }),
-    );
+    const said = [
+      { images: ["1", 0], [cacheInput]: own },
+      { [cacheInput]: own },
+      { [cacheInput]: own, images: ["1", 0] },
+    ].map((inputs) => JSON.stringify({ "2": { inputs, class_type: "PreviewImage" } }));
     expect(
       [...said, said[0]!.replaceAll(/([:,])/g, "$1 ")].map((text) => namesOf(secrets.one).shownText(text)),
     ).toEqual([
       '{"2":{"inputs":{"images":["1",0]},"class_type":"PreviewImage"}}',
       '{"2":{"inputs":{},"class_type":"PreviewImage"}}',
+      '{"2":{"inputs":{"images":["1",0]},"class_type":"PreviewImage"}}',
       '{"2": {"inputs": {"images": ["1", 0]}, "class_type": "PreviewImage"}}',
     ]);
   });

@@ -8,7 +8,8 @@ const ownName = /genga[\\/]+[0-9a-f]{32}[\\/]+([0-9a-f]{32})(-|\.[a-z0-9]{1,8})/
 const ownFolder = /^genga[\\/][0-9a-f]{32}$/;
 const ownBeginning = /^[0-9a-f]{32}-/;
 /** In the graph that a server writes into a file. */
-const ownCacheInput = new RegExp(`(?:, ?)?"${cacheInput}": ?"[0-9a-f]{32}"`, "g");
+const ownMember = `"${cacheInput}": ?"[0-9a-f]{32}"`;
+const ownCacheInput = new RegExp(`, ?${ownMember}|${ownMember}(?:, ?)?`, "g");
 
 /**
  * The name of a preview's file. A server makes the letters once for each id and class of a node, and keeps them while its

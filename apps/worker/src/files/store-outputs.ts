@@ -41,6 +41,11 @@ interface StoreOutputsOptions {
   names: ServerNames;
   /** Turns a text from the server into one that clients may read. */
   shownText: (text: string) => string;
+  /**
+   * A file that the server cannot serve, or that is empty, is no failure: a text with its name takes its place. A client of ComfyUI's
+   * protocol hears of such files as from a server.
+   */
+  mayMiss?: boolean;
   /** How long a file is waited for that the server does not serve. */
   graceMs: number;
   /** Half of the first wait between tries. */
@@ -103,7 +108,8 @@ async function storeFile(
   const { connector, storage, lease, reference, index, wanted, names, graceMs, waitMs, signal } = options;
   const filename = names.shownFilename(reference);
   const storageKey = outputStorageKey({ ...lease, index, filename });
-  const { nodeId, key, orText } = reference;
+  const { nodeId, key } = reference;
+  const orText = reference.orText ?? (options.mayMiss === true ? filename : undefined);
   const storeOnce = async (): Promise<NewOutput> => {
     const download = await connector.downloadOutput(reference, { signal });
     const whole = requireWhole(download.body);
@@ -156,6 +162,7 @@ function isAway(error: unknown): boolean {
 }
 
 function isMissing(error: unknown): boolean {
+  if (error instanceof StorageError) return error.code === "output-empty";
   return error instanceof ComfyUIError && error.code === "output_missing";
 }
 

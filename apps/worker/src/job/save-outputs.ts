@@ -41,7 +41,7 @@ export async function saveOutputs(
       return await storeOutputs({
         ...{ connector, storage, lease, history, wanted, names },
         shownText: (text) => run.shownText(text),
-        ...{ graceMs: patienceMs, signal },
+        ...{ mayMiss: run.leased.door !== null, graceMs: patienceMs, signal },
       });
     } catch (error) {
       signal.throwIfAborted();

@@ -1,4 +1,4 @@
-import { canRun, parseWorkflow } from "@genga/comfyui";
+import { canRun, parseWorkflow, takes } from "@genga/comfyui";
 import { type Candidate } from "@genga/jobs";
 import { missingLabels, type DefinitionsStore, type HashedDefinitions } from "@genga/workflows";
 import { LRUCache } from "lru-cache";
@@ -6,7 +6,7 @@ import { LRUCache } from "lru-cache";
 /** How many verdicts are remembered; the least recently used ones are forgotten first. */
 const verdictsMax = 10_000;
 
-type Asked = Pick<Candidate, "workflow" | "workflowHash" | "requires">;
+type Asked = Pick<Candidate, "workflow" | "workflowHash" | "requires" | "mustFail">;
 
 /**
  * Whether a job can run on a server with certain node definitions and labels. Verdicts about graphs are remembered by
@@ -22,10 +22,11 @@ export class RunnableCache {
 
   test(candidate: Asked, definitions: HashedDefinitions, labels: readonly string[]): boolean {
     if (missingLabels(candidate.requires, labels).length > 0) return false;
-    const key = `${candidate.workflowHash} ${definitions.hash}`;
+    const judge = candidate.mustFail === true ? takes : canRun;
+    const key = `${judge.name} ${candidate.workflowHash} ${definitions.hash}`;
     const known = this.#verdicts.get(key);
     if (known !== undefined) return known;
-    const verdict = canRun(parseWorkflow(candidate.workflow), definitions);
+    const verdict = judge(parseWorkflow(candidate.workflow), definitions);
     this.#verdicts.set(key, verdict);
     return verdict;
   }

@@ -67,6 +67,11 @@ export async function replayRecording(
   }
 }
 
+/** How long a `status` is waited for when other messages came in its place. */
+const lateStatusMs = 2_000;
+/** Marks that a `status` came, and only its place is another. */
+const statusOrder = " [status order]";
+
 const nothingQueued = '{"queue_running": [], "queue_pending": []}';
 
 class Replay {
@@ -85,6 +90,10 @@ class Replay {
   /** Recorded messages of a prompt with several outputs, until it ends; by socket. */
   readonly #runs = new Map<string, PythonDict[]>();
   /** The farm's caches held something else for these runs, by socket: what is told of it. */
+  /** Of a farm, the `status` messages that came before what they stand behind in the recording; by socket. */
+  readonly #earlyStatuses = new Map<string, Message[]>();
+  /** What the last recorded `status` said; by socket. */
+  readonly #lastRemaining = new Map<string, number | undefined>();
   readonly #cachedOtherwise = new Map<string, string>();
   /** The recorded ids of such prompts. */
   readonly #otherPrompts = new Map<string, string>();
@@ -111,6 +120,7 @@ class Replay {
   }
 
   result(): ReplayResult {
+    this.#noteLeftStatuses();
     return { compared: this.#compared, differences: this.#differences, skipped: this.#skipped };
   }
 
@@ -146,8 +156,15 @@ class Replay {
     }
     await delay(100);
     for (const inbox of this.#sockets.values()) inbox.forget();
+    this.#noteLeftStatuses();
     this.#isBusy = false;
     this.#isSilent = false;
+  }
+
+  #noteLeftStatuses(): void {
+    for (const [name, { length }] of this.#earlyStatuses)
+      if (length > 0) this.#differ(`${name} was told ${length} statuses too much`);
+    this.#earlyStatuses.clear();
   }
 
   /** In a case that is left out, sockets are opened and closed all the same: later cases may use them. */
@@ -298,7 +315,9 @@ class Replay {
     const expected = isDict(recorded) ? recorded : new Map<string, PythonValue>();
     const before = this.#differences.length;
     if (!(await this.#receiveUnordered(name, expected))) await this.#receiveNext(name, expected, recorded);
-    if (this.#differences.length > before) this.#isBusy = true;
+    const isOff = this.#differences.slice(before).some(({ text }) => !text.endsWith(statusOrder));
+    // What is said of features begins no prompt.
+    if (isOff && textAt(expected, "type") !== "feature_flags") this.#isBusy = true;
   }
 
   async #receiveNext(name: string, expected: PythonDict, recorded: PythonValue): Promise<void> {
@@ -339,6 +358,7 @@ class Replay {
    * difference, and the messages after it are still compared with those that they belong to.
    */
   async #nextLike(name: string, expected: PythonDict): Promise<Message | "no status" | undefined> {
+    if (this.#options.isFarm === true) return await this.#nextOfFarm(name, expected);
     for (;;) {
       const message = await this.#inbox(name).next(this.#silenceMs);
       if (message === undefined || isStatus(expected) === isStatusMessage(message)) return message;
@@ -349,6 +369,44 @@ class Replay {
         return "no status";
       }
       this.#differ(`${name} message status came before ${textAt(expected, "type")} (${shown})`);
+    }
+  }
+
+  /**
+   * A farm tells its counts beside what its servers say. So each `status` is compared with the recorded one that it stands for, and that it
+   * came earlier or later than that is a difference of its own.
+   */
+  async #nextOfFarm(name: string, expected: PythonDict): Promise<Message | "no status" | undefined> {
+    const inbox = this.#inbox(name);
+    const early = this.#earlyStatuses.get(name) ?? [];
+    this.#earlyStatuses.set(name, early);
+    const others: Message[] = [];
+    const isRepeated = isStatus(expected) && remainingIn(expected) === this.#lastRemaining.get(name);
+    if (isStatus(expected)) this.#lastRemaining.set(name, remainingIn(expected));
+    const isOther = ({ text }: Message): boolean =>
+      isRepeated && remainingIn(parsePythonJson(text ?? "null")) !== remainingIn(expected);
+    const notRepeated = (): "no status" => {
+      this.#differ(`${name} message status was not repeated`, statusOrder);
+      return "no status";
+    };
+    if (isStatus(expected) && early[0] !== undefined && isOther(early[0])) return notRepeated();
+    const known = isStatus(expected) ? early.shift() : undefined;
+    if (known !== undefined) {
+      this.#differ(`${name} message status came early`, statusOrder);
+      return known;
+    }
+    for (;;) {
+      const message = await inbox.next(others.length === 0 ? this.#silenceMs : lateStatusMs);
+      const isFound = message === undefined || isStatusMessage(message) === isStatus(expected);
+      if (!isFound) (isStatus(expected) ? others : early).push(message);
+      if (!isFound) continue;
+      const isNext = message !== undefined && isStatus(expected) && isOther(message);
+      for (const other of [...others, ...(isNext ? [message] : [])].reverse()) inbox.putBack(other);
+      if (isNext) return notRepeated();
+      if (others.length === 0) return message;
+      const order = message === undefined ? "did not come" : "came late";
+      this.#differ(`${name} message status ${order}`, message === undefined ? "" : statusOrder);
+      return message ?? "no status";
     }
   }
 
@@ -366,8 +424,9 @@ class Replay {
     if (!isEnd(recorded)) return true;
     this.#runs.delete(name);
     const actual: PythonDict[] = [];
+    const early = this.#earlyStatuses.get(name) ?? [];
     while (!actual.some(isEnd)) {
-      const message = await this.#inbox(name).next(this.#silenceMs);
+      const message = early.shift() ?? (await this.#inbox(name).next(this.#silenceMs));
       if (message === undefined) break;
       const parsed = message.text === undefined ? frameOf(message.bytes) : parsePythonJson(message.text);
       if (isDict(parsed)) actual.push(parsed);
@@ -626,6 +685,14 @@ function isEnd(message: PythonDict): boolean {
 
 function isStatus(message: PythonDict): boolean {
   return textAt(message, "type") === "status";
+}
+
+/** How many prompts a `status` says are left. */
+function remainingIn(message: PythonValue): number | undefined {
+  if (!isDict(message)) return undefined;
+  const info = dictAt(dictAt(dictAt(message, "data"), "status"), "exec_info");
+  const remaining = info.get("queue_remaining");
+  return typeof remaining === "number" ? remaining : undefined;
 }
 
 function isStatusMessage({ text }: Message): boolean {

@@ -1,4 +1,5 @@
 import { validateGraph } from "../checking/graph-validation.ts";
+import { noticedByServer } from "./server-notice.ts";
 import { wrapLists } from "./list-values.ts";
 import { nodeReplacementsSchema, replaceNodes, type NodeReplacements } from "./node-replacements.ts";
 import { objectInfoSchema, type ObjectInfo } from "../classes/object-info.ts";
@@ -18,6 +19,14 @@ export function parseDefinitions(stored: { objectInfo: unknown; replacements: un
     objectInfo: objectInfoSchema.parse(stored.objectInfo),
     replacements: nodeReplacementsSchema.parse(stored.replacements),
   };
+}
+
+/** Whether a server with these definitions takes the graph as it is, although the run must fail. */
+export function takes(workflow: Workflow, definitions: ServerDefinitions): boolean {
+  const { objectInfo, replacements } = definitions;
+  const graph = replaceNodes(workflow, replacements, objectInfo);
+  const { errors } = validateGraph(graph.workflow, objectInfo);
+  return graph.missing.length === 0 && noticedByServer(errors, graph.workflow, definitions).length === 0;
 }
 
 /**

@@ -1,7 +1,10 @@
 import { type DoorClients, type UntoldEnd } from "@genga/jobs";
 import { withMappedErrors } from "../connection/database-errors.ts";
+import { hasEnded, isActive } from "./prompt-conditions.ts";
 import { type PrismaClient } from "../generated/client.ts";
 
+/** Ends that are counted as prompts that still run. */
+const untoldMax = 500;
 /** A client that stays away for longer is not waiting any more. */
 const untoldKeptMs = 3_600_000;
 
@@ -32,6 +35,28 @@ export class PrismaDoorClients implements DoorClients {
           AND ended_at > now() - ${untoldKeptMs}::float8 * interval '1 millisecond'
         ORDER BY ended_at, job_id LIMIT ${limit}::int`,
     );
+  }
+
+  countOpen(
+    tenantId: string,
+    keyName: string,
+    clientIds: readonly string[],
+  ): Promise<{ active: number; untold: string[] }> {
+    return withMappedErrors(async () => {
+      const [row] = await this.#database.$queryRaw<[{ active: number; untold: string[] }]>`
+        SELECT (
+          SELECT count(*)::int FROM jobs job JOIN door_prompts prompt ON prompt.job_id = job.id
+          WHERE job.tenant_id = ${tenantId}::uuid AND ${isActive} AND prompt.key_name = ${keyName}
+        ) AS active, ARRAY(
+          SELECT ended.job_id FROM door_ends ended JOIN door_prompts prompt ON prompt.job_id = ended.job_id
+          JOIN jobs job ON job.id = ended.job_id
+          WHERE ended.tenant_id = ${tenantId}::uuid AND ended.client_id = ANY(${[...clientIds]}::text[])
+            AND ended.ended_at > now() - ${untoldKeptMs}::float8 * interval '1 millisecond'
+            AND prompt.key_name = ${keyName} AND ${hasEnded}
+          ORDER BY ended.ended_at, ended.job_id LIMIT ${untoldMax}
+        ) AS untold`;
+      return row;
+    });
   }
 
   async forgetEnds(tenantId: string, jobIds: readonly string[]): Promise<void> {

@@ -10,6 +10,7 @@ import { withMappedErrors } from "../connection/database-errors.ts";
 import { TenantGatherers } from "../connection/tenant-gatherers.ts";
 import { Prisma, type PrismaClient } from "../generated/client.ts";
 import { graphText } from "../jobs/job-rows.ts";
+import { hasEnded, isActive, shownStatus } from "./prompt-conditions.ts";
 import { partsByBytes, type StoredJob } from "../jobs/reading/parts-by-bytes.ts";
 
 /** Prompts of which one statement reads how large they are. */
@@ -25,17 +26,12 @@ const promptColumns = Prisma.sql`
   prompt.job_id AS "jobId", prompt.tenant_id AS "tenantId", prompt.key_name AS "keyName", prompt.prompt_id AS "promptId",
   prompt.client_id AS "clientId", prompt.number, prompt.said_hash AS "saidHash", prompt.targets,
   prompt.output_nodes AS "outputNodes", prompt.socket_nodes AS "socketNodes", prompt.rewrites, prompt.hidden,
-  prompt.created_at AS "createdAt", job.status, job.attempt, job.started_at AS "startedAt", job.finished_at AS "finishedAt"`;
+  prompt.created_at AS "createdAt", ${shownStatus} AS status, job.attempt, job.started_at AS "startedAt", job.finished_at AS "finishedAt"`;
 
 const graphColumns = Prisma.sql`
   ${graphText} AS workflow, coalesce(asked.extra_data_text, (asked.parameters -> 'extraData')::text) AS "extraData"`;
 const withGraph = Prisma.sql`
   JOIN job_parameters asked ON asked.job_id = job.id JOIN workflows ON workflows.hash = asked.workflow_hash`;
-
-const isActive = Prisma.sql`job.door AND job.status IN ('queued', 'processing')`;
-/** A server has no entry of a prompt that was taken out of its queue. */
-const hasEnded = Prisma.sql`(
-  job.status IN ('completed', 'failed', 'timeout') OR (job.status = 'cancelled' AND job.attempt > 0))`;
 
 const endedColumns = Prisma.sql`
   ${promptColumns}, ${graphColumns}, entry.entry, job.failure_message AS "failureMessage",
@@ -127,7 +123,7 @@ export class PrismaDoorPrompts implements DoorPrompts {
     const places = await withMappedErrors(
       () => this.#database.$queryRaw<{ jobId: string; status: JobStatus }[]>`
         SELECT id AS "jobId", status FROM (
-          SELECT job.id, job.status::text, prompt.number FROM jobs job JOIN door_prompts prompt ON prompt.job_id = job.id
+          SELECT job.id, ${shownStatus} AS status, prompt.number FROM jobs job JOIN door_prompts prompt ON prompt.job_id = job.id
           WHERE job.tenant_id = ${tenantId}::uuid AND ${isActive} AND prompt.key_name = ${keyName}
           ${believedOpen.length === 0 ? Prisma.empty : justEnded}
         ) open ORDER BY status = 'queued', number, id LIMIT ${listedMax}`,
@@ -149,17 +145,15 @@ export class PrismaDoorPrompts implements DoorPrompts {
     tenantId: string,
     keyName: string,
     { promptIds, status }: { promptIds?: readonly string[]; status?: "queued" | "processing" },
-  ): Promise<string[]> {
+  ): Promise<{ jobId: string; waits: boolean }[]> {
     return withMappedErrors(async () => {
       const named =
         promptIds === undefined ? Prisma.sql`true` : Prisma.sql`prompt.prompt_id = ANY(${promptIds}::text[])`;
-      const inStatus =
-        status === undefined ? Prisma.sql`true` : Prisma.sql`job.status = ${status}::job_status`;
-      const rows = await this.#database.$queryRaw<{ id: string }[]>`
-        SELECT job.id FROM jobs job JOIN door_prompts prompt ON prompt.job_id = job.id
+      const inStatus = status === undefined ? Prisma.sql`true` : Prisma.sql`${shownStatus} = ${status}`;
+      return await this.#database.$queryRaw<{ jobId: string; waits: boolean }[]>`
+        SELECT job.id AS "jobId", ${shownStatus} = 'queued' AS waits FROM jobs job JOIN door_prompts prompt ON prompt.job_id = job.id
         WHERE job.tenant_id = ${tenantId}::uuid AND ${isActive} AND prompt.key_name = ${keyName} AND ${named} AND ${inStatus}
         ORDER BY job.id`;
-      return rows.map(({ id }) => id);
     });
   }
 

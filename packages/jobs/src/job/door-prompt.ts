@@ -33,4 +33,6 @@ export interface NewDoorPrompt {
   /** Nodes that were `SaveImageWebsocket`: their pictures are sent to the client as frames. */
   socketNodes: string[];
   rewrites: DoorRewrite[];
+  /** No known server can run its graph to the end, and some take it: then it fails as on a server. */
+  mustFail?: boolean;
 }

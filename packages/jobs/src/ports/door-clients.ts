@@ -13,6 +13,15 @@ export interface DoorClients {
   findRunning(tenantId: string, clientId: string): Promise<{ jobId: string; node: string | null }[]>;
   /** Ends of prompts of these clients that are younger than an hour, the oldest first, at most `limit`. */
   listUntold(tenantId: string, clientIds: readonly string[], limit: number): Promise<UntoldEnd[]>;
+  /**
+   * How many prompts of a key wait or run, and, as of the same moment, the jobs of this key of whose ends these clients must be told: at
+   * most some hundreds, the oldest first.
+   */
+  countOpen(
+    tenantId: string,
+    keyName: string,
+    clientIds: readonly string[],
+  ): Promise<{ active: number; untold: string[] }>;
   /** The clients were told, or need not be. */
   forgetEnds(tenantId: string, jobIds: readonly string[]): Promise<void>;
 }

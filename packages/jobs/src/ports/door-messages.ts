@@ -21,8 +21,8 @@ export type DoorMessage = { jobId: string; attempt: number; serverPromptId: stri
 export type DoorNote =
   /** A client has opened a socket; those with the same client id that were opened earlier (ms since 1970) get nothing from now on. */
   | { kind: "opened"; clientId: string; socketId: string; openedAt: number }
-  /** Prompts came, or were removed. */
-  | { kind: "queue" }
+  /** Prompts were removed, or one came with the key `addedBy`. */
+  | { kind: "queue"; addedBy?: string | undefined }
   /** A client was shown the end of a prompt in the history, so that it waits for no message about it. */
   | { kind: "read"; clientId: string; jobId: string };
 

@@ -60,12 +60,15 @@ export interface DoorPrompts {
     keyName: string,
     believedOpen?: readonly string[],
   ): AsyncIterable<DoorPromptWithGraph[]>;
-  /** Ids of the jobs of these prompts, or of all, that wait or run, of this key. */
+  /**
+   * The jobs of these prompts, or of all, that wait or run, of this key. `waits`: it does not run yet, also if it waits in the queue of a
+   * server; that is what the status `queued` asks for.
+   */
   findActiveJobs(
     tenantId: string,
     keyName: string,
     which: { promptIds?: readonly string[]; status?: "queued" | "processing" },
-  ): Promise<string[]>;
+  ): Promise<{ jobId: string; waits: boolean }[]>;
   /** The end of the newest job of a prompt id; `null` = unknown, not ended, or hidden. */
   findEnded(tenantId: string, promptId: string): Promise<EndedDoorPrompt | null>;
   /** Of these jobs those that have ended. `isShown`: a server would have it in its history, if the client had not removed it. */

@@ -29,6 +29,8 @@ export interface Candidate extends TicketReference {
   lane: string;
   /** Labels that its server must have. */
   requires: string[];
+  /** Every server that takes its graph will fail to run it (`NewDoorPrompt.mustFail`). */
+  mustFail?: boolean;
   /** The server on which the job failed last. Another server is preferred. */
   avoidServerId: string | null;
   tenantId: string;

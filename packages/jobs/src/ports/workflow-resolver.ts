@@ -24,6 +24,8 @@ export interface ResolvedWorkflow extends Remarks {
   needs: ServerNeeds;
   /** No server was known, so the needs follow from the names in the graph, and may be wrong. */
   areNeedsGuessed?: boolean;
+  /** No known server can run the graph to the end; asked for with `asServer`. */
+  mustFail?: boolean;
   /** The secret part of extraData, as JSON text. */
   secretExtraData?: string | undefined;
   /** The open part of extraData, as JSON text; absent where the parameters contain the same numbers. */
@@ -38,6 +40,12 @@ export interface Submitter {
   operates: boolean;
   /** The place of the submission in a distributed trace. Absent = it is in none. */
   traceparent?: string | undefined;
+}
+
+/** The client whose graph is judged, and how. */
+export interface JudgedSubmitter extends Submitter {
+  /** A graph that a server takes is accepted, although no known server can run it to the end. */
+  asServer?: boolean;
 }
 
 /** The class of a node, and the node's place in its graph. */
@@ -59,7 +67,7 @@ export interface WorkflowResolver {
   resolve(
     type: JobType,
     parameters: unknown,
-    submitter?: Submitter,
+    submitter?: JudgedSubmitter,
     uploads?: UploadFinder,
     requires?: readonly string[],
   ): Promise<ResolvedWorkflow>;

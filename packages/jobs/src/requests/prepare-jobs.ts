@@ -146,7 +146,7 @@ async function prepareAt(
   const asked = { ...request, parameters: withJobIds(type, request.parameters, idOf) };
   const resolved = await resolve(rules, asked, submitter, inBatch?.uploads);
   const { workflow, parameters, secretExtraData, extraDataText, uploadIds, inputs, needs } = resolved;
-  const { warnings, notChecked, areNeedsGuessed: isGuessed = false } = resolved;
+  const { warnings, notChecked, areNeedsGuessed: isGuessed = false, mustFail = false } = resolved;
   const requires = [...new Set(options.requires)].sort();
   const newJob: NewJob = {
     id,
@@ -172,7 +172,7 @@ async function prepareAt(
     ...(rerunOf?.graph?.isSame(workflow) === true && { workflowHash: rerunOf.graph.hash }),
     ...(inputs.length > 0 && { inputs: inputs.map((input) => readBy(rerunOf, input)) }),
     ...(request.template !== undefined && { template: request.template }),
-    ...(options.door !== undefined && { door: options.door }),
+    ...(options.door !== undefined && { door: { ...options.door, mustFail } }),
     ...(options.webhook !== undefined && { webhook: rules.newWebhook(options.webhook, id) }),
     ...(extraDataText !== undefined && { extraDataText }),
     ...(secretExtraData !== undefined && {
@@ -195,7 +195,13 @@ async function resolve(
   const graph = rerunOf?.graph;
   const requires = options?.requires;
   if (graph === undefined || type === "workflow")
-    return resolver.resolve(type, parameters, submitter, uploads, requires);
+    return resolver.resolve(
+      type,
+      parameters,
+      { ...submitter, asServer: options?.door !== undefined },
+      uploads,
+      requires,
+    );
   let problem: InvalidJobError | undefined;
   try {
     const resolved = await resolver.resolve(type, parameters, submitter, uploads, requires);

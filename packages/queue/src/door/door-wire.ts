@@ -18,7 +18,7 @@ const sentSchema = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("frame"), ...of, base64: z.base64() }),
   z.object({ kind: z.literal("ended"), ...of }),
   z.object({ kind: z.literal("opened"), clientId: z.string(), socketId: id, openedAt: z.number() }),
-  z.object({ kind: z.literal("queue") }),
+  z.object({ kind: z.literal("queue"), addedBy: z.string().optional() }),
   z.object({ kind: z.literal("read"), clientId: z.string(), jobId: id }),
 ]);
 

@@ -1,5 +1,6 @@
 import {
   choicesOf,
+  noticedByServer,
   replaceNodes,
   serverNeedsOf,
   stringifyExactJson,
@@ -46,17 +47,23 @@ export interface Acceptance {
   validation: GraphValidation;
   /** Absent while no server is known. */
   objectInfo: ObjectInfo | undefined;
+  /** Some server takes the graph, and none can run it to the end. */
+  mustFail?: true;
 }
 
 /**
  * Returns the graph to run, or the reasons why no known server can run it.
  * @param requires labels that the server must have
+ * @param asServer what a server takes is accepted, although no known server can run it to the end
  */
 export function judge(
   submission: Submission,
   servers: readonly KnownServer[],
   requires: readonly string[] = [],
+  asServer = false,
 ): Acceptance | JobProblem[] {
+  const judgeGraph = (given: Submission, on: readonly KnownServer[]): Acceptance | JobProblem[] =>
+    judgeOnAny(given, on, asServer);
   if (requires.length === 0 || servers.length === 0) return judgeGraph(submission, servers);
   const labelled = servers.filter(({ labels = [] }) => missingLabels(requires, labels).length === 0);
   const verdict = judgeGraph(submission, labelled.length === 0 ? servers : labelled);
@@ -67,7 +74,11 @@ export function judge(
 }
 
 /** A server on which every input could be checked is preferred to one on which some could not. */
-function judgeGraph(submission: Submission, servers: readonly KnownServer[]): Acceptance | JobProblem[] {
+function judgeOnAny(
+  submission: Submission,
+  servers: readonly KnownServer[],
+  asServer: boolean,
+): Acceptance | JobProblem[] {
   const catalogues = [...new Map(servers.map((server) => [server.definitionsHash, server])).values()];
   const [preferred] = submission.alternatives;
   if (catalogues.length === 0) {
@@ -76,18 +87,23 @@ function judgeGraph(submission: Submission, servers: readonly KnownServer[]): Ac
     return errors.length === 0 ? one : explain(submission, preferred, errors);
   }
   const refusals: Refusal[] = [];
+  let taken: Acceptance | undefined;
   for (const alternative of submission.alternatives) {
     let accepted: Acceptance | undefined;
     for (const catalogue of catalogues) {
       if (!has(catalogue.objectInfo, alternative.classTypes)) continue;
-      const one = judgeOn(submission, alternative, catalogue);
+      const one = judgeOn(submission, alternative, catalogue, asServer);
       const { errors, notChecked } = one.validation;
-      if (errors.length > 0) refusals.push({ alternative, errors, objectInfo: catalogue.objectInfo });
-      else if (notChecked === undefined) return one;
+      if (errors.length > 0) {
+        const noticed = asServer ? noticedByServer(errors, one.workflow, catalogue) : errors;
+        if (noticed.length === 0) taken ??= { ...one, mustFail: true };
+        refusals.push({ alternative, errors: noticed, objectInfo: catalogue.objectInfo });
+      } else if (notChecked === undefined) return one;
       else accepted ??= one;
     }
     if (accepted !== undefined) return accepted;
   }
+  if (taken !== undefined) return taken;
   return refusals.length === 0
     ? explainMissingEnding(
         submission,
@@ -108,6 +124,7 @@ function judgeOn(
   submission: Submission,
   alternative: Alternative,
   catalogue: Catalogue | undefined,
+  asServer = false,
 ): Acceptance {
   const given = alternative.graph().workflow;
   const { objectInfo, replacements = {} } = catalogue ?? {};
@@ -115,7 +132,8 @@ function judgeOn(
     const validation = validateGraph(given, objectInfo);
     return { alternative, workflow: given, wrapped: [], replaced: [], objectInfo, validation };
   }
-  const { workflow, wrapped } = wrapLists(given, objectInfo);
+  // A server takes bare lists for links.
+  const { workflow, wrapped } = asServer ? { workflow: given, wrapped: [] } : wrapLists(given, objectInfo);
   // A server replaces nodes of classes that it no longer has, and judges the resulting graph.
   const substituted = replaceNodes(workflow, replacements, objectInfo);
   const validation = validateGraph(substituted.workflow, objectInfo);
@@ -152,6 +170,7 @@ export function resolved(
     notChecked,
     needs: serverNeedsOf(workflow, objectInfo),
     ...(objectInfo === undefined && { areNeedsGuessed: true }),
+    ...(acceptance.mustFail === true && { mustFail: true }),
   };
 }
 

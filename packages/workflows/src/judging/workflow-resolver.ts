@@ -2,6 +2,7 @@ import { type NotChecked, type Workflow } from "@genga/comfyui";
 import {
   InvalidJobError,
   type JobType,
+  type JudgedSubmitter,
   type NamedClass,
   type ResolvedWorkflow,
   type Submitter,
@@ -59,7 +60,7 @@ export function createWorkflowResolver(options: WorkflowResolverOptions): Workfl
     async resolve(
       type: JobType,
       parameters: unknown,
-      submitter?: Submitter,
+      submitter?: JudgedSubmitter,
       known: UploadFinder | undefined = uploads,
       requires: readonly string[] = [],
     ): Promise<ResolvedWorkflow> {
@@ -86,7 +87,7 @@ export function createWorkflowResolver(options: WorkflowResolverOptions): Workfl
         const servers = await options.definitions();
         if (submission.isRaw && nodeClasses !== undefined && submitter?.operates !== true)
           assertAllowedClasses(classesOf(submission.alternatives[0].graph().workflow), servers, nodeClasses);
-        return judge(submission, servers, requires);
+        return judge(submission, servers, requires, submitter?.asServer);
       };
       let verdict = await judgeNow();
       if (Array.isArray(verdict)) {

@@ -64,17 +64,26 @@ export const view: DoorRoute = {
 function asServed(output: JobOutput, filename: string): Parameters<typeof sendOutput>[1] {
   const { mediaType: type } = output;
   // Servers go by the name.
-  const byName = type === "image/apng" ? "image/png" : type;
-  const mediaType = isSafeToShow(byName) || byName.startsWith("text/plain") ? byName : bytesType;
+  const byName = typesByName[type] ?? type;
+  const mediaType = isSafeToShow(byName) || harmless.test(byName) ? byName : bytesType;
   return { ...output, filename, mediaType, contentDisposition: dispositionOf(filename, mediaType) };
 }
 
+/** Types as servers name them. */
+const typesByName: Readonly<Record<string, string>> = {
+  "image/apng": "image/png",
+  "image/x-exr": "image/aces",
+};
+/** No browser runs these. */
+const harmless = /^(text\/plain|text\/markdown|image\/aces)\b/;
 const bytesType = "application/octet-stream";
 
 /** A server names no type of disposition; `undefined` = the file is not safe to show, or its name needs the longer form. */
 function dispositionOf(name: string, mediaType: string): string | undefined {
   const isPlain = /^[\x20-\x7e]+$/.test(name) && !/["\\]/.test(name);
-  return isPlain && (isSafeToShow(mediaType) || mediaType === bytesType) ? `filename="${name}"` : undefined;
+  return isPlain && (isSafeToShow(mediaType) || harmless.test(mediaType) || mediaType === bytesType)
+    ? `filename="${name}"`
+    : undefined;
 }
 
 /** Which file is asked for, or the status of the refusal (PROTOCOL 7). */
@@ -176,7 +185,11 @@ export const uploadMask: DoorRoute = {
       }
       const found = await findFile(original, asked, parts);
       const tenantId = asked.principal.tenant.id;
-      if (found === undefined) throw new RefusedError("upload-not-found", "original_ref names no file.");
+      if (found === undefined) {
+        // A server makes no file then, and says so nowhere.
+        asked.response.json({ name: wanted.name, subfolder: wanted.subfolder, type: wanted.type });
+        return;
+      }
       const mask = asOutput(file.upload, file.filename);
       const picture = await parts.door.pictures.withAlphaOf(found, mask);
       const upload = await keepUpload(picture, leftSignal(asked.response), { ...parts, tenantId });

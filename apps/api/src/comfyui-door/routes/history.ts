@@ -14,13 +14,15 @@ export const getHistory: DoorRoute = {
     const { response, principal } = asked;
     const max = numberOf(asked, "max_items");
     const offset = numberOf(asked, "offset");
-    const limit = Math.min(max ?? entries.byDefault, entries.max);
+    const isFromOldest = offset !== undefined && offset >= 0;
+    // From an offset on, a server looks whether it has enough only when it has taken one.
+    const limit = Math.min(Math.max(max ?? entries.byDefault, isFromOldest ? 1 : 0), entries.max);
     stallLimit.watch(response);
     response.type("json");
     response.write("{");
     let isFirst = true;
     // A server reads a negative offset as none; so many entries from the oldest on.
-    const page = { max: limit, ...(offset !== undefined && offset >= 0 && { offset }) };
+    const page = { max: limit, ...(isFromOldest && { offset }) };
     if (limit > 0) {
       for await (const part of door.prompts.listEnded(principal.tenant.id, page)) {
         for (const prompt of part) {

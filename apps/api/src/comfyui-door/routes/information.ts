@@ -137,16 +137,18 @@ export const getSystemStats: DoorRoute = {
           argv: [],
         },
       },
-      devices: working.flatMap(({ devices }, server) => devicesOf(devices ?? [], server + 1)),
+      devices: working.flatMap(({ devices }, index) =>
+        devicesOf(devices ?? [], working.length === 1 ? "" : `server ${index + 1}: `),
+      ),
       genga: { version, servers: working.length },
     });
   },
 };
 
 /** Names of devices stay as their server has them; which server it is, tenants do not learn. */
-function devicesOf(devices: readonly ServerDevice[], server: number): object[] {
+function devicesOf(devices: readonly ServerDevice[], server: string): object[] {
   return devices.map(({ name, type, totalBytes, freeBytes }, index) => ({
-    ...{ name: `server ${server}: ${name}`, type, index: type === "cpu" ? null : index },
+    ...{ name: `${server}${name}`, type, index: type === "cpu" ? null : index },
     ...{
       vram_total: totalBytes,
       vram_free: freeBytes,

@@ -18,7 +18,7 @@ export const postPrompt: DoorRoute = {
       });
     const accepted = await patiently(accept, () => !response.destroyed);
     if (accepted.status !== undefined) metrics.jobsRefused.inc({ code: "invalid-graph" });
-    else door.upgrades.noteQueue(principal.tenant.id);
+    else door.upgrades.noteQueue(principal.tenant.id, principal.keyName);
     response
       .status(accepted.status ?? 200)
       .type("json")

@@ -29,8 +29,10 @@ export class Conversations {
   }
 
   say(live: LivePrompt, items: readonly Outgoing[]): void {
-    if (live.prompt.clientId === null) this.#audience.send(live, items);
-    else this.#of(live)?.turns.say(live, items);
+    const conversation = this.#of(live);
+    // What is said of a prompt whose client has no socket still changes the queue of its key.
+    if (conversation === undefined) this.#audience.send(live, items);
+    else conversation.turns.say(live, items);
   }
 
   /** Whether the end of this prompt may be told now. What is told to nobody, or to all, waits for nothing. */
@@ -66,6 +68,11 @@ export class Conversations {
         turns.finish(live);
       });
     await told;
+  }
+
+  /** Whether the client hears of no prompt that still runs, so that the next one soon has its turn. */
+  isTurnNear(live: LivePrompt): boolean {
+    return this.#of(live)?.turns.isTurnNear ?? true;
   }
 
   /** Whether the end of this job will be told when its turn comes. */

@@ -10,7 +10,7 @@ import { DoorSockets, type DoorSocketsParts } from "./door-sockets.ts";
 import { EndTeller, type StoredPicture } from "./end-teller.ts";
 
 export interface DoorSocketsOptions extends Omit<DoorSocketsParts, "endTeller" | "prompts" | "clients"> {
-  prompts: Pick<DoorPrompts, "findByJobs" | "countActive" | "findEndedJobs">;
+  prompts: Pick<DoorPrompts, "findByJobs" | "findEndedJobs">;
   clients: DoorClients;
   /** The prompt as `GET /history` shows it. */
   entryOf: (prompt: EndedDoorPrompt) => Promise<string>;

@@ -99,8 +99,8 @@ export class DoorSockets {
   }
 
   /** Tells clients, through all processes, that prompts have come or were removed. */
-  noteQueue(tenantId: string): void {
-    this.#parts.messages.note(tenantId, { kind: "queue" });
+  noteQueue(tenantId: string, addedBy?: string): void {
+    this.#parts.messages.note(tenantId, { kind: "queue", ...(addedBy !== undefined && { addedBy }) });
   }
 
   /** Tells all processes that a client was shown the end of its prompt. */

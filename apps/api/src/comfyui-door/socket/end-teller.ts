@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { type DoorPrompt } from "@genga/jobs";
+import { isStart } from "./audience.ts";
 import { type ClientSocket } from "./client-socket.ts";
 import { type Outgoing } from "./outgoing.ts";
 import { type PromptEnd, promptEndOf } from "./prompt-end.ts";
@@ -50,22 +51,26 @@ export class EndTeller {
 
   /**
    * Sends what a client was not told, the end, and at last that no node runs any more.
-   * @param telling.tellStatus comes before the last message, as on a server
+   * @param telling.tellStatus comes before the first message of the prompt and before the last one, as on a server
+   * @param telling.onEnding the client is about to have the end
    * @param telling.onKnown called once: whether the client has all of it
    */
   async tell(
     socket: ClientSocket,
     prompt: DoorPrompt,
     items: readonly Outgoing[],
-    telling: { tellStatus: () => void; onKnown: (isDelivered: boolean) => void },
+    telling: { tellStatus: () => void; onEnding: () => void; onKnown: (isDelivered: boolean) => void },
   ): Promise<void> {
     const { promptId } = prompt;
     for (const item of items) {
+      if (isStart(item)) telling.tellStatus();
       if (item.kind === "pictures") await this.#sendPictures(socket, prompt, item);
       else if (item.kind === "text" && item.type === "executing")
         socket.executing(promptId, item.node ?? null, item.json);
       else if (item.kind === "text") socket.text(item.type, item.json);
+      else socket.frame(item.frame, { ...item, promptId, isForAll: false });
     }
+    telling.onEnding();
     telling.tellStatus();
     socket.deliver(() => {
       socket.executing(promptId, null, executingJson(null, promptId));

@@ -13,6 +13,8 @@ type Withheld =
  */
 export const heldMs = 1_000;
 const heldMax = 2_000;
+/** Bytes of previews among them; others are dropped. */
+const heldBytesMax = 1024 * 1024;
 
 /**
  * One prompt as its client is told of it: what its server says live becomes what a single server would say. The names of files are
@@ -30,6 +32,7 @@ export class LivePrompt {
   /** Since when messages wait for the end; `null` = they do not. */
   #heldSince: number | null = null;
   #held: (Outgoing | Withheld)[] = [];
+  #heldBytes = 0;
   #isLate = false;
   #hasServerEnded = false;
   /** Nodes of which the client was told what they made, while the prompt ran. */
@@ -42,6 +45,16 @@ export class LivePrompt {
 
   get currentNode(): string | null {
     return this.#currentNode;
+  }
+
+  /** Its server was heard of, and has more to say. */
+  get isHeard(): boolean {
+    return this.#isStarted && !this.#hasServerEnded;
+  }
+
+  /** The server has said everything of this attempt. */
+  get hasServerEnded(): boolean {
+    return this.#hasServerEnded;
   }
 
   /** The server has said everything, so the recorded end may be told as soon as it is there. */
@@ -68,7 +81,9 @@ export class LivePrompt {
     const mustWait = item.kind === "made-files" || item.kind === "pictures";
     if (mustWait && this.#heldSince === null && !this.#isLate) this.#heldSince = now;
     if (this.#heldSince === null && !mustWait) return [item];
-    if (item.kind === "frame" || this.#held.length >= heldMax) return [];
+    const bytes = item.kind === "frame" ? item.frame.byteLength : 0;
+    if (this.#heldBytes + bytes > heldBytesMax || this.#held.length >= heldMax) return [];
+    this.#heldBytes += bytes;
     this.#held.push(item);
     return [];
   }
@@ -82,6 +97,7 @@ export class LivePrompt {
       else kept.push(item);
     }
     this.#held = kept;
+    this.#heldBytes = 0;
     this.#heldSince = null;
     this.#isLate = true;
     return free;
@@ -100,6 +116,7 @@ export class LivePrompt {
       return item.kind === "made-files" ? this.#executed(item.node, item.displayNode, end) : [item];
     });
     this.#held = this.#held.filter(({ kind }) => kind === "made-files" || kind === "pictures");
+    this.#heldBytes = 0;
     this.#heldSince = null;
     this.#endedAttempt = end.attempt;
     const missed = [...end.outputs.keys()].flatMap((node) =>
@@ -141,6 +158,7 @@ export class LivePrompt {
     this.#isStarted = false;
     this.#currentNode = null;
     this.#held = [];
+    this.#heldBytes = 0;
     this.#heldSince = null;
     this.#isLate = false;
     this.#hasServerEnded = false;
@@ -151,7 +169,10 @@ export class LivePrompt {
     const { socketNodes } = this.prompt;
     switch (message.kind) {
       case "frame":
-        return { kind: "frame", frame: message.frame, serverPromptId: message.serverPromptId };
+        return {
+          ...{ kind: "frame", frame: message.frame, serverPromptId: message.serverPromptId },
+          node: this.#currentNode,
+        };
       case "made-files": {
         const { node } = message;
         if (socketNodes.includes(node)) return null;

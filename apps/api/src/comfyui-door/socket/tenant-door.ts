@@ -9,19 +9,21 @@ import {
   type JobSignal,
   StoreUnavailableError,
 } from "@genga/jobs";
-import { LRUCache } from "lru-cache";
 import { WakeUp } from "../../jobs/wake-up.ts";
 import { Audience } from "./audience.ts";
 import { type ClientSocket } from "./client-socket.ts";
 import { Conversations } from "./conversations.ts";
+import { DueEnds } from "./due-ends.ts";
 import { type EndTeller } from "./end-teller.ts";
 import { Inbox } from "./inbox.ts";
-import { KnownPrompts, promptsMax } from "./known-prompts.ts";
+import { KnownPrompts } from "./known-prompts.ts";
 import { type LivePrompt } from "./live-prompt.ts";
 import { type PromptEnd } from "./prompt-end.ts";
+import { QueueNews } from "./queue-news.ts";
+import { ToldEnds } from "./told-ends.ts";
 
 export interface TenantDoorParts {
-  prompts: Pick<DoorPrompts, "findByJobs" | "countActive">;
+  prompts: Pick<DoorPrompts, "findByJobs">;
   clients: DoorClients;
   messages: Pick<DoorMessageTaker, "listen" | "note">;
   feed: Pick<EventFeed, "hear">;
@@ -34,8 +36,6 @@ const endsAtOnce = 50;
 const untoldAtOnce = 500;
 /** How long the first message to a client waits for the subscription, without which later messages would be missed. */
 const subscribedMs = 2_000;
-/** How long a recorded end waits for the last messages of the prompt, which come another way. */
-const lastMessagesMs = 100;
 /** A signal named a job that may be a prompt. */
 const lookSoonMs = 200;
 /** How often ends are looked for that no signal told: often while there are some. */
@@ -62,26 +62,26 @@ export class TenantDoor {
   #subscribed: Promise<void> | undefined;
   #greetings: ClientSocket[] = [];
   readonly #inbox = new Inbox();
-  /** When the end of each of these jobs is to be told. */
-  readonly #ends = new Map<string, number>();
-  /** To which socket the end of which attempt was told, of jobs. */
-  readonly #told = new LRUCache<string, { socketId: string; attempt: number }>({ max: promptsMax });
+  readonly #ends = new DueEnds();
+  readonly #queueNews: QueueNews;
+  readonly #told = new ToldEnds();
   /** Jobs whose ends need not be told any more. */
   #toForget: string[] = [];
   /** Prompts that hold messages back. */
   readonly #holding = new Set<LivePrompt>();
   #lookAt = Number.POSITIVE_INFINITY;
   #lookEveryMs = lookMaxMs;
-  /** When clients are to be told how many prompts wait and run. */
-  #queueNewsAt = Number.POSITIVE_INFINITY;
 
   constructor(tenantId: string, parts: TenantDoorParts) {
     this.#tenantId = tenantId;
     this.#with = parts;
     this.#prompts = new KnownPrompts(tenantId, parts);
-    this.#audience = new Audience((keyName) => parts.prompts.countActive(tenantId, keyName));
+    this.#audience = new Audience((keyName, clientIds) =>
+      parts.clients.countOpen(tenantId, keyName, clientIds),
+    );
+    this.#queueNews = new QueueNews(this.#audience);
     this.#conversations = new Conversations(this.#audience, (jobId) => {
-      this.#ends.set(jobId, 0);
+      this.#ends.tellNow(jobId);
       this.#wakeUp.wake();
     });
     this.#subscription = parts.messages.listen(tenantId, {
@@ -143,17 +143,16 @@ export class TenantDoor {
       }
     }
     // The client may have closed its socket as soon as it had the end.
-    await this.#forget().catch((error: unknown) => {
-      log.warn(
-        { err: error },
-        "Ends of prompts that were told could not be noted; clients may be told again.",
-      );
+    await this.#forget().catch((err: unknown) => {
+      log.warn({ err }, "Ends of prompts that were told could not be noted; clients may be told again.");
     });
   }
 
   /** One round. @returns whether there may be more to do at once */
   async #work(): Promise<boolean> {
     const messages = this.#inbox.empty();
+    // A prompt is in the queue before it begins.
+    if (this.#queueNews.at <= performance.now()) await this.#queueNews.tell();
     if (messages.length > 0) await this.#passOn(messages);
     const now = performance.now();
     this.#letGo(now);
@@ -162,21 +161,19 @@ export class TenantDoor {
     await this.#tellEnds(now);
     await this.#forget();
     // One that could not be greeted, because the database was away, is greeted in the next round.
-    for (;;) {
-      const socket = this.#greetings[0];
-      if (socket === undefined) break;
+    for (let socket = this.#greetings[0]; socket !== undefined; socket = this.#greetings[0]) {
+      const greeted = socket;
       if (socket.isOpen) await this.#greet(socket);
-      this.#greetings = this.#greetings.filter((greeted) => greeted !== socket);
+      this.#greetings = this.#greetings.filter((other) => other !== greeted);
     }
     if (this.#lookAt <= performance.now()) await this.#lookForEnds();
-    if (this.#queueNewsAt <= performance.now()) await this.#tellQueue();
     return this.#inbox.length + this.#greetings.length + this.#toForget.length > 0;
   }
 
   #restMs(): number {
     const flushes = [...this.#holding].flatMap(({ flushAt }) => flushAt ?? []);
-    const looks = [this.#lookAt, this.#queueNewsAt, this.#conversations.lookAt, this.#audience.quietAt];
-    const due = Math.min(...looks, ...this.#ends.values(), ...flushes);
+    const looks = [this.#lookAt, this.#queueNews.at, this.#conversations.lookAt, this.#audience.quietAt];
+    const due = Math.min(...looks, this.#ends.nextAt, ...flushes);
     return Math.min(due - performance.now(), lookMaxMs);
   }
 
@@ -197,35 +194,38 @@ export class TenantDoor {
 
   async #passOn(messages: readonly DoorMessage[]): Promise<void> {
     await this.#prompts.learn(messages.map(({ jobId }) => jobId));
-    const starts = messages.some((message) => message.kind === "text" && message.type === "execution_start");
-    if (starts) await this.#count();
+    const starts = messages.filter(
+      (message) => message.kind === "text" && message.type === "execution_start",
+    );
+    for (const { jobId } of starts) {
+      this.#audience.noteUntold(jobId);
+      this.#told.takeMissed(jobId);
+    }
+    if (starts.length > 0) await this.#queueNews.count();
     for (const message of messages) {
       const live = this.#prompts.of(message.jobId);
       if (live === null || live === undefined) continue;
-      const isStart = message.kind === "text" && message.type === "execution_start";
-      if (isStart) this.#audience.tellStatus([live.prompt.keyName]);
       this.#conversations.say(live, live.take(message, performance.now()));
       if (live.flushAt !== null) this.#holding.add(live);
-      const endAt = this.#ends.get(message.jobId);
-      if (endAt !== undefined && message.kind === "ended") this.#ends.set(message.jobId, 0);
+      this.#ends.noteMessage(message);
     }
   }
 
   async #tellEnds(now: number): Promise<void> {
-    const due = [...this.#ends].filter(([, at]) => at <= now).slice(0, endsAtOnce);
+    const due = this.#ends.list(now, endsAtOnce);
     if (due.length === 0) return;
-    await this.#prompts.learn(due.map(([jobId]) => jobId));
-    const prompts = due.map(([jobId]) => ({ jobId, live: this.#prompts.of(jobId) ?? null }));
+    await this.#prompts.learn(due);
+    const prompts = due.map((jobId) => ({ jobId, live: this.#prompts.of(jobId) ?? null }));
     const isTurn = prompts.map(({ live }) => live !== null && this.#conversations.mayEnd(live, now));
     const jobIds = prompts.flatMap(({ jobId }, index) => (isTurn[index] === true ? [jobId] : []));
     const ends = await this.#with.endTeller.read(this.#tenantId, jobIds);
-    await this.#count();
+    await this.#queueNews.count();
     for (const [index, { jobId, live }] of prompts.entries()) {
       this.#ends.delete(jobId);
-      const end = ends.get(jobId);
       if (live === null) continue;
-      // Clients look at the queue and the history then, whosever turn it is.
-      if (isTurn[index] !== true) this.#audience.tellStatus([live.prompt.keyName]);
+      const end = ends.get(jobId);
+      if (isTurn[index] !== true)
+        this.#audience.tellEnded(live.prompt.keyName, jobId, this.#conversations.isTurnNear(live));
       else if (end === undefined) this.#conversations.skip(live);
       else this.#tellEnd(live, end);
     }
@@ -240,34 +240,45 @@ export class TenantDoor {
     if (end === null || socket === undefined) {
       if (end !== null && clientId === null) this.#audience.send(live, live.end(end));
       this.#conversations.skip(live);
-      this.#audience.tellStatus([keyName]);
+      // Who takes a prompt out of the queue is told at once.
+      if (end === null) this.#audience.tellChange(keyName);
+      else this.#audience.tellStatus([keyName]);
+      this.#told.noteMissed(jobId);
       return;
     }
-    const told = this.#told.get(jobId);
-    if (told?.socketId === socket.id && told.attempt === end.attempt) {
+    if (this.#told.has(jobId, socket.id, end.attempt)) {
       this.#conversations.skip(live);
       return;
     }
-    this.#told.set(jobId, { socketId: socket.id, attempt: end.attempt });
+    this.#told.note(jobId, socket.id, end.attempt);
     const onKnown = (isDelivered: boolean): void => {
       if (isDelivered) this.#toForget.push(jobId);
-      else this.#told.delete(jobId);
+      else this.#forgetTelling(jobId);
       this.#wakeUp.wake();
     };
+    const onEnding = (): void => {
+      this.#audience.noteTold(jobId);
+    };
     const tellStatus = (): void => {
-      this.#audience.tellStatus([keyName]);
+      if (this.#told.takeMissed(jobId)) this.#audience.tellChange(keyName);
+      else this.#audience.tellStatus([keyName]);
     };
     // A client may take long for pictures, and others go on meanwhile.
     this.#conversations
       .tell(
         live,
         () => live.end(end),
-        (items) => endTeller.tell(socket, live.prompt, items, { tellStatus, onKnown }),
+        (items) => endTeller.tell(socket, live.prompt, items, { tellStatus, onEnding, onKnown }),
       )
       .catch((error: unknown) => {
         log.warn({ err: error, jobId }, "The end of a prompt could not be told yet.");
-        this.#told.delete(jobId);
+        this.#forgetTelling(jobId);
       });
+  }
+
+  #forgetTelling(jobId: string): void {
+    this.#told.forget(jobId);
+    this.#audience.noteUntold(jobId);
   }
 
   /** Ends that no signal told: of clients that come back, of jobs that were ended while Redis was away. */
@@ -277,11 +288,11 @@ export class TenantDoor {
     if (clientIds.length === 0) return;
     const untold = await this.#with.clients.listUntold(this.#tenantId, clientIds, untoldAtOnce);
     const news = untold.filter(({ jobId, clientId }) => {
-      const wasTold = this.#told.get(jobId)?.socketId === this.#audience.find(clientId)?.id;
+      const wasTold = this.#told.has(jobId, this.#audience.find(clientId)?.id);
       const isDue = this.#ends.has(jobId) || this.#conversations.isWaiting(clientId, jobId);
       return !wasTold && !isDue && !this.#toForget.includes(jobId);
     });
-    for (const { jobId } of news) this.#ends.set(jobId, 0);
+    for (const { jobId } of news) this.#ends.expect(jobId, this.#prompts.of(jobId));
     this.#lookEveryMs = news.length > 0 ? lookMinMs : Math.min(this.#lookEveryMs * 2, lookMaxMs);
     this.#lookAt = performance.now() + this.#lookEveryMs;
     if (untold.length >= untoldAtOnce && news.length > 0) this.#lookAt = 0;
@@ -292,7 +303,7 @@ export class TenantDoor {
     const { clientId, keyName } = socket;
     this.#subscribed ??= Promise.race([this.#subscription.live, this.#pause(subscribedMs)]);
     await this.#subscribed;
-    await this.#count(new Set([keyName]));
+    await this.#queueNews.count(new Set([keyName]));
     const running = await this.#prompts.runningOf(clientId);
     if (!socket.isOpen || this.#closing.signal.aborted) return;
     this.#audience.serve(socket);
@@ -305,7 +316,7 @@ export class TenantDoor {
   }
 
   #takeNote(note: DoorNote): void {
-    if (note.kind === "queue") this.#queueNewsAt = 0;
+    if (note.kind === "queue") this.#queueNews.note(note.addedBy);
     else if (note.kind === "read") this.#conversations.noteRead(note.clientId, note.jobId);
     else this.#audience.supersede(note.clientId, note);
     this.#wakeUp.wake();
@@ -317,21 +328,9 @@ export class TenantDoor {
     const live = this.#prompts.of(jobId);
     if (live === undefined) this.#lookSoon(lookSoonMs);
     else if (live !== null) {
-      const waitMs = live.hasHeardAll(event.attempt) ? 0 : lastMessagesMs;
-      this.#ends.set(jobId, performance.now() + waitMs);
+      this.#ends.expect(jobId, live, event.attempt);
       this.#wakeUp.wake();
     }
-  }
-
-  async #tellQueue(): Promise<void> {
-    this.#queueNewsAt = Number.POSITIVE_INFINITY;
-    await this.#count();
-    this.#audience.tellStatus();
-  }
-
-  async #count(keyNames?: ReadonlySet<string>): Promise<void> {
-    const againAt = await this.#audience.count(keyNames);
-    if (againAt !== null) this.#queueNewsAt = Math.min(this.#queueNewsAt, againAt);
   }
 
   #lookSoon(inMs: number): void {

@@ -12,7 +12,7 @@ const text = (type: string, node?: string, json = "{}"): Outgoing => ({
   ...{ kind: "text", type, json },
   ...(node !== undefined && { node }),
 });
-const frame: Outgoing = { kind: "frame", frame: new Uint8Array(9), serverPromptId: "id" };
+const frame: Outgoing = { kind: "frame", frame: new Uint8Array(9), serverPromptId: "id", node: null };
 
 function listening() {
   const [heard, due]: [string[], string[]] = [[], []];
@@ -57,6 +57,21 @@ describe("a client with several prompts that run", () => {
     ]);
     expect(end(three)).toBe(true);
     expect(turns.isWaiting("three")).toBe(false);
+  });
+
+  test("hears all of the next one that begins while the first is only being stored", () => {
+    const { turns, heard, end } = listening();
+    const [one, two] = [promptOf("one"), promptOf("two")];
+    turns.say(one, [text("execution_start")]);
+    one.take({ jobId: "one", attempt: 1, serverPromptId: "id", kind: "ended" }, 0);
+    turns.say(two, [text("execution_start"), text("progress_state"), text("progress"), frame]);
+    turns.say(two, [text("progress_state"), text("executing", "2")]);
+    expect(heard).toEqual(["one execution_start"]);
+    end(one);
+    expect(heard.slice(2)).toEqual([
+      ...["two execution_start", "two progress_state", "two progress", "two frame"],
+      ...["two progress_state", "two executing"],
+    ]);
   });
 
   test("hears ends that have waited for too long, and the prompt that ran is begun anew after them", () => {

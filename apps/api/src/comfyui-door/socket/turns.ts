@@ -11,6 +11,8 @@ const promptsMax = 1_000;
 /** Characters that are kept for all of them, and messages for each. Of what is beyond, the end is made without them. */
 const charactersMax = 2 * 1024 * 1024;
 const messagesMax = 2_000;
+/** Of these characters at most is progress, with bytes of previews. */
+const progressMax = 1024 * 1024;
 /** Ends that are read and told in one go. */
 const endsAtOnce = 50;
 
@@ -39,7 +41,8 @@ export interface TurnsOptions {
 
 /**
  * What one client hears, one prompt at a time: a server runs one prompt at a time, and so clients take what they hear for that of the
- * prompt that was begun last (docs/decisions/0026-comfyui-door.md). Messages of other prompts wait, without progress and previews.
+ * prompt that was begun last (docs/decisions/0026-comfyui-door.md). Messages of other prompts wait: with their progress while the prompt that
+ * the client hears of has ended on its server and is only being stored, otherwise without it and without previews.
  */
 export class Turns {
   readonly #options: TurnsOptions;
@@ -106,6 +109,11 @@ export class Turns {
   noteRead(jobId: string): void {
     const entry = this.#entries.get(jobId);
     if (entry !== undefined) entry.isRead = true;
+  }
+
+  /** No prompt of which the client hears runs any more. */
+  get isTurnNear(): boolean {
+    return this.#current === null || this.#ending.has(this.#current) || this.#current.live.hasServerEnded;
   }
 
   /** When an end has waited for long enough; `null` = none waits for a prompt that runs. */
@@ -181,9 +189,13 @@ export class Turns {
   }
 
   #keep(entry: Entry, item: Outgoing): void {
-    if (item.kind === "frame" || (item.kind === "text" && item.type === "progress") || entry.isIncomplete)
-      return;
-    if (item.kind === "text" && item.type === "progress_state") {
+    if (entry.isIncomplete) return;
+    if (isProgress(item) && this.isTurnNear && this.#characters + lengthOf(item) <= progressMax) {
+      if (item.kind === "text" && item.type === "progress_state") this.#dropState(entry);
+      this.#count(entry, lengthOf(item));
+      entry.items.push(item);
+    } else if (item.kind === "frame" || (item.kind === "text" && item.type === "progress")) return;
+    else if (item.kind === "text" && item.type === "progress_state") {
       this.#count(entry, item.json.length - lengthOf(entry.progressState));
       entry.progressState = item;
     } else {
@@ -194,6 +206,12 @@ export class Turns {
     this.#release(entry);
     entry.live.forget();
     entry.isIncomplete = true;
+  }
+
+  /** A newer one is told. */
+  #dropState(entry: Entry): void {
+    this.#count(entry, -lengthOf(entry.progressState));
+    entry.progressState = null;
   }
 
   #release(entry: Entry): Outgoing[] {
@@ -219,6 +237,11 @@ function onceBegun(entry: Entry, items: readonly Outgoing[]): Outgoing[] {
   });
 }
 
+function isProgress(item: Outgoing): boolean {
+  return item.kind === "frame" || (item.kind === "text" && /^progress(_state)?$/.test(item.type));
+}
+
 function lengthOf(item: Outgoing | null): number {
-  return item?.kind === "text" ? item.json.length : 0;
+  if (item?.kind === "text") return item.json.length;
+  return item?.kind === "frame" ? item.frame.byteLength : 0;
 }

@@ -60,13 +60,15 @@ export async function startDoorNeighbours(
   ];
   const stack = await startStack({
     databaseUrl: database.url,
+    // On each a prompt of one tenant runs.
+    simulators: tenants.length,
     env: {
       ...{
         API_KEYS: apiKeys.join(),
         SECRETS_KEY: randomBytes(32).toString("base64"),
         COMFYUI_DOOR_PORT: "0",
       },
-      // Of each tenant one prompt runs and the others wait, but all tenants have room on the server.
+      // Of each tenant one prompt runs and the others wait, but all tenants have room on the servers.
       ...{ TENANT_JOBS_RUNNING_MAX: "1", SERVER_SLOTS: "8" },
     },
   });
@@ -97,7 +99,7 @@ async function untilServing(door: string): Promise<void> {
   for (;;) {
     const { devices } = (await read("/system_stats")) as { devices: unknown[] };
     const checkpoints = (await read("/models/checkpoints")) as unknown[];
-    if (devices.length > 0 && checkpoints.length > 0) return;
+    if (devices.length === tenants.length && checkpoints.length > 0) return;
     await sleep(50);
   }
 }
@@ -213,9 +215,9 @@ async function keepBusy(
   await post(door, { word, key }, waiting, longWorkflow());
 }
 
-/** It runs longer than the test. */
+/** It runs longer than the test, and can be interrupted at each step. */
 function longWorkflow(): object {
-  const inputs = { image: ["1", 0], seconds: 600, steps: 10, preview: "none", seed: 1 };
+  const inputs = { image: ["1", 0], seconds: 600, steps: 1_000, preview: "none", seed: 1 };
   return {
     "1": { class_type: "EmptyImage", inputs: { width: 64, height: 64, batch_size: 1, color: 1 } },
     "2": { class_type: "ProtoSleep", inputs },

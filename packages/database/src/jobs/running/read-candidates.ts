@@ -21,6 +21,10 @@ export async function readCandidates(
   );
 }
 
+/** Of a row `job`: no server can run it to the end. */
+export const mustFail = Prisma.sql`(
+  job.door AND EXISTS (SELECT FROM door_prompts said WHERE said.job_id = job.id AND said.must_fail)) AS "mustFail"`;
+
 /** Exported for the test of its plan. */
 export function candidatesStatement(tickets: TicketReference[], running: RunningLimit): Prisma.Sql {
   const rows = tickets.map(({ jobId, attempt, ticketNumber }) => ({
@@ -31,7 +35,7 @@ export function candidatesStatement(tickets: TicketReference[], running: Running
   }));
   return Prisma.sql`
     SELECT job.id AS "jobId", ticket.attempt, ticket."ticketNumber", ${graphText} AS workflow, workflows.hash AS "workflowHash",
-      job.lane, job.requires, job.avoid_server_id AS "avoidServerId", job.tenant_id AS "tenantId",
+      job.lane, job.requires, ${mustFail}, job.avoid_server_id AS "avoidServerId", job.tenant_id AS "tenantId",
       ${runningRoomOf(Prisma.sql`job.tenant_id`, running)} AS "tenantRoom"
     FROM (
       SELECT * FROM jsonb_to_recordset(${toStoredJson(rows)}::jsonb)
