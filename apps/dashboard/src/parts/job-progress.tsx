@@ -2,7 +2,7 @@ import { type Job } from "@genga/client";
 import { Group, Progress, Text } from "@mantine/core";
 import { type ReactNode } from "react";
 import { useLive } from "../connection/live-jobs.ts";
-import { durationText } from "./times.tsx";
+import { remainingText } from "./times.tsx";
 
 /** How far a job is, live: a bar, and its percentage in words. */
 export function JobProgress({ job }: { job: Job }): ReactNode {
@@ -26,7 +26,7 @@ export function JobProgress({ job }: { job: Job }): ReactNode {
 
 /** How much longer the attempt runs, if that is known; live. */
 export function JobRemaining({ job }: { job: Job }): ReactNode {
-  const { remainingLowMs: low, remainingHighMs: high } = useLive(job).progress;
-  if (job.status !== "processing" || low === null || high === null) return null;
-  return <>{low === high ? durationText(low) : `${durationText(low)} – ${durationText(high)}`}</>;
+  const { remainingLowMs: low, remainingHighMs: high, percent } = useLive(job).progress;
+  if (job.status !== "processing" || low === null || high === null || percent >= 100) return null;
+  return <>{remainingText(low, high) ?? "overdue"}</>;
 }

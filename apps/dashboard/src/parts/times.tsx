@@ -36,6 +36,16 @@ export function durationText(milliseconds: number): string {
   return `${Math.floor(hours / 24)} d ${hours % 24} h`;
 }
 
+/**
+ * What is left of something, from its low and its high estimate in milliseconds; `null` = it takes longer than both, as when its
+ * server has stopped answering.
+ */
+export function remainingText(low: number, high: number): string | null {
+  if (high <= 0) return null;
+  const [from, to] = [durationText(low), durationText(high)];
+  return from === to ? from : `${from} – ${to}`;
+}
+
 const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 
 function exactTime(iso: string): string {

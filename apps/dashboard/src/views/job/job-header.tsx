@@ -6,7 +6,7 @@ import { type ReactNode } from "react";
 import { useLive } from "../../connection/live-jobs.ts";
 import { LocalTimes } from "../../parts/local-times.tsx";
 import { StatusBadge } from "../../parts/status-badge.tsx";
-import { Ago, durationText, Until } from "../../parts/times.tsx";
+import { Ago, remainingText, Until } from "../../parts/times.tsx";
 import { JobActions } from "./job-actions.tsx";
 
 /** What the job is, how far it is and why it waits, and what can be done with it. */
@@ -106,16 +106,16 @@ function Running({ job }: { job: JobDetail }): ReactNode {
           {details.join(" · ")}
         </Text>
         <Text size="sm" c="dimmed" h={22} style={{ flex: "none" }}>
-          {low !== null && high !== null && `${remainingText(low, high)} left`}
+          {low !== null && high !== null && percent < 100 && leftText(low, high)}
         </Text>
       </Group>
     </Stack>
   );
 }
 
-function remainingText(low: number, high: number): string {
-  const [from, to] = [durationText(low), durationText(high)];
-  return from === to ? from : `${from} – ${to}`;
+function leftText(low: number, high: number): string {
+  const remaining = remainingText(low, high);
+  return remaining === null ? "takes longer than expected" : `${remaining} left`;
 }
 
 /** Sentences about what is unusual at the moment. */
