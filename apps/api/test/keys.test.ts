@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { type JobEvent } from "@genga/jobs";
 import { ConfigurationError, createLogger, readConfiguration } from "@genga/runtime";
 import pg from "pg";
+import { askUntil } from "@genga/testing";
 import { startApi } from "../src/start-api.ts";
 import { startApiUnderTest, type ApiUnderTest } from "./api-under-test.ts";
 
@@ -62,13 +63,13 @@ describe("an API without keys on loopback", () => {
     const { id, key } = await addKey(api, { name: "first", role: "operate" });
     // The process that made it knows at once, the others when they look again.
     expect((await statusesOf())[0]).toBe(401);
-    while (!(await refuses()));
+    await askUntil(() => refuses(), Boolean);
     expect(await statusesOf(key)).toEqual([200, 200]);
     const { security } = (await (await api.request("/openapi.json")).json()) as { security?: unknown };
     expect(security === undefined || JSON.stringify(security) !== "[]").toBe(true);
 
     expect((await api.request(`keys/${id}`, { method: "DELETE", headers: as(key) })).status).toBe(200);
-    while (!(await refuses(key)));
+    await askUntil(() => refuses(key), Boolean);
     expect(await refuses()).toBe(true);
   });
 

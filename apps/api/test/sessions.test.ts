@@ -4,6 +4,7 @@ import { GengaClient } from "@genga/client";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import pg from "pg";
 import sharp from "sharp";
+import { askUntil } from "@genga/testing";
 import { startApiUnderTest, type ApiUnderTest } from "./api-under-test.ts";
 import { openEvents, type EventReader } from "./event-source.ts";
 import {
@@ -279,7 +280,10 @@ describe("sessions", () => {
       expect(await stream.rest()).toMatchObject([{ event: "closed", data: { reason: "key-not-valid" } }]);
     }
     expect(await statusOf(ending)).toBe(401);
-    while ((await send(api(another.url, "queue"), { headers: { cookie: ending } })).status !== 401);
+    await askUntil(
+      () => send(api(another.url, "queue"), { headers: { cookie: ending } }),
+      ({ status }) => status === 401,
+    );
     await studio.post(`jobs/${jobId}/cancel`, {}, as(artist));
     for (const stream of others) {
       expect((await stream.rest()).map(({ data }) => data["type"])).toEqual(["cancelled"]);
@@ -350,7 +354,10 @@ describe("sessions", () => {
     );
     expect(row).toEqual({ isNoted: true, goesOn: true });
     await change(old, "idle_until = now(), expires_at = now()");
-    while ((await statusOf(old)) === 200);
+    await askUntil(
+      () => statusOf(old),
+      (status) => status !== 200,
+    );
     await studio.database.keeping.removeEndedSessions(100);
     const left = await query("SELECT encode(token_hash, 'hex') AS hash FROM sessions");
     const hashes = left.map(({ hash }) => hash);

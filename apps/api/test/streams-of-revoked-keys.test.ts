@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
 import pg from "pg";
+import { askUntil } from "@genga/testing";
 import { startApiUnderTest, type ApiUnderTest } from "./api-under-test.ts";
 import { openEvents, type EventReader } from "./event-source.ts";
 
@@ -90,7 +91,7 @@ describe("with keys", () => {
     );
     const statusOf = async (): Promise<number> => (await api.request("queue", { headers: as(key) })).status;
     expect(await statusOf()).toBe(200);
-    while ((await statusOf()) === 200);
+    await askUntil(statusOf, (status) => status !== 200);
     expect(await statusOf()).toBe(401);
   });
 

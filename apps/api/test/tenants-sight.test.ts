@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
+import { askUntil } from "@genga/testing";
 import { recordedDefinitions, startApiUnderTest, type ApiUnderTest } from "./api-under-test.ts";
 import { openEvents, type ReadEvent } from "./event-source.ts";
 
@@ -139,13 +140,18 @@ test("a job that no server takes names the servers by their public names", async
   const id = await submit("studio");
   const messageFor = async (key: string): Promise<string> =>
     ((await read(`job/${id}`, key))["waitingFor"] as { message: string }).message;
-  let message = await messageFor("studio");
-  while (!message.startsWith("No server takes work")) message = await messageFor("studio");
+  const message = await askUntil(
+    () => messageFor("studio"),
+    (told) => told.startsWith("No server takes work"),
+  );
   expect(message).toMatch(/^No server takes work now: server-[0-9a-f]{8} is unreachable\.$/);
   expect(await messageFor("operator")).toContain(url);
   expect(await textOf("servers", "studio")).not.toMatch(secrets);
   await api.worker.setState(serverId, "online", null);
-  while (!(await textOf("servers", "studio")).includes('"online"'));
+  await askUntil(
+    () => textOf("servers", "studio"),
+    (text) => text.includes('"online"'),
+  );
 });
 
 test("health tells how many servers and workers there are to operators only", async () => {

@@ -8,6 +8,7 @@ import {
   startSimulatorProcess,
   startTcpProxy,
   type ServiceProcess,
+  askUntil,
 } from "@genga/testing";
 import pg from "pg";
 import { startTestStack, type TestStack } from "./support/test-stack.ts";
@@ -172,7 +173,7 @@ test("a prompt that ended with the server of a drained worker is no crash of its
   await stack.api.until(id, ({ phase }) => phase === "executing");
   const [leaving] = stack.workers.splice(0, 1);
   leaving!.signal("SIGUSR2");
-  while ((await serverState()) !== "leaving") await stack.api.job(id);
+  await askUntil(serverState, (state) => state === "leaving");
   // The pod's time is over: its worker ends, and then its ComfyUI.
   expect(await leaving!.stop()).toBe(0);
   const [simulator] = stack.simulators.splice(0, 1);

@@ -8,6 +8,7 @@ import {
   startStack,
   type Stack,
   type TestDatabase,
+  askUntil,
 } from "@genga/testing";
 import pg from "pg";
 import { startOddComfyUI, type OddComfyUI } from "./support/odd-comfyui.ts";
@@ -236,18 +237,22 @@ test("what a server can is probed when it comes back, shown in its row, and its 
     return own === undefined ? undefined : { status: 200, body: JSON.stringify(own) };
   };
   odd.alter = (path, body) => (path === "/system_stats" ? body.replace(/"0\.\d+\.\d+"/, '"9.9.9"') : body);
-  let row = await rowOf(odd.url);
-  while (row.version !== "9.9.9") row = await rowOf(odd.url);
+  const row = await askUntil(
+    () => rowOf(odd.url),
+    ({ version }) => version === "9.9.9",
+  );
   expect(row.abilities).toEqual({
     ...{ cancelsById: true, namesPreviews: true, replacesNodes: true, hasAssets: true, uploadBytesMax: null },
   });
   // A refusal has the definitions read again (not too often, and it waits only so long), and those of another hash are stored.
   const stored = "SELECT replacements FROM node_definitions WHERE replacements ->> 'Old' IS NOT NULL";
-  let kept: unknown;
-  while (kept === undefined) {
-    expect((await api.request("POST", "generate", image("unheard-of.safetensors"))).status).toBe(422);
-    kept = await first(stored);
-  }
+  const kept = await askUntil<unknown>(
+    async () => {
+      expect((await api.request("POST", "generate", image("unheard-of.safetensors"))).status).toBe(422);
+      return first(stored);
+    },
+    (found) => found !== undefined,
+  );
   expect(kept).toEqual({ replacements });
 }, 60_000);
 
@@ -288,13 +293,13 @@ describe("a server whose answers make no sense", () => {
       await stack.workers[0]!.line(/"reason":"[^"]*\/history.*server takes no work/);
     });
     // The row follows what the worker said, and the API looks at it now and then.
-    let row: { state?: string } = {};
-    while (row.state !== "unreachable") {
+    const rowNow = async (): Promise<{ state: string }> => {
       const { servers } = (await (await api.request("GET", "servers")).json()) as {
         servers: { url: string; state: string }[];
       };
-      row = servers.find(({ url }) => url === odd.url)!;
-    }
+      return servers.find(({ url }) => url === odd.url)!;
+    };
+    const row = await askUntil(rowNow, ({ state }) => state === "unreachable");
     expect(row).toMatchObject({ stateReason: expect.stringMatching(/history/) });
     expect(await api.untilEnded(id)).toMatchObject({ status: "completed", attempt: 2 });
     odd.alter = null;
@@ -470,7 +475,10 @@ async function dieSilently(times: number): Promise<void> {
   const until = begun + times;
   const die = async (): Promise<void> => {
     begun += 1;
-    while ((await simulator.executions()).length < begun);
+    await askUntil(
+      () => simulator.executions(),
+      ({ length }) => length >= begun,
+    );
     await simulator.fault({ kind: "amnesia" });
     odd.isMute = false;
   };

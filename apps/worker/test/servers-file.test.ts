@@ -1,7 +1,7 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, test } from "@jest/globals";
-import { type ApiClient, type ServiceProcess } from "@genga/testing";
+import { type ApiClient, type ServiceProcess, askUntil } from "@genga/testing";
 import { type DnsServer, startDnsServer } from "./support/dns-server.ts";
 import { type GuardedProxy, startGuardedProxy } from "./support/guarded-proxy.ts";
 import { ListedServers, ServersFolder, sleep } from "./support/listed-servers.ts";
@@ -138,8 +138,10 @@ test("a broken file changes nothing, and is told until it is mended; SIGHUP has 
   expect(await problemOf(worker)).toEqual({ problem: null, metric: "0" });
   await folder.write("servers:\n  - url: http://gpu-1\n    lables: [a]\n");
   expect(await worker.line(/the last good one counts/)).toContain("servers.yaml, line 3");
-  let told = await problemOf(worker);
-  while (told.problem === null) told = await problemOf(worker);
+  const told = await askUntil(
+    () => problemOf(worker),
+    ({ problem }) => problem !== null,
+  );
   expect(told).toEqual({
     problem: expect.stringContaining("servers[0].lables: there is no such field"),
     metric: "1",
@@ -149,8 +151,11 @@ test("a broken file changes nothing, and is told until it is mended; SIGHUP has 
   expect(await api.untilEnded(id)).toMatchObject({ status: "completed" });
   expect(worker.lines.filter((line) => line.includes("the last good one counts"))).toHaveLength(1);
   await writeServers(1);
-  while (told.problem !== null) told = await problemOf(worker);
-  expect(told.metric).toBe("0");
+  const after = await askUntil(
+    () => problemOf(worker),
+    ({ problem }) => problem === null,
+  );
+  expect(after.metric).toBe("0");
 }, 60_000);
 
 test("a server behind https and a bearer token says that it is denied, until the token is right, and nothing shows it", async () => {

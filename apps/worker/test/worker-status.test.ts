@@ -9,6 +9,7 @@ import {
   type Stack,
   type TcpProxy,
   type TestDatabase,
+  askUntil,
 } from "@genga/testing";
 
 // Processes that wait for their migrations, and workers that tell how they are.
@@ -60,10 +61,10 @@ interface Listed {
 test("several workers on one machine answer on ports of their own, which the list of workers names", async () => {
   await stack.startWorker();
   const api = new ApiClient(stack.url);
-  let workers: Listed["workers"];
-  do {
-    ({ workers } = (await (await api.request("GET", "workers")).json()) as Listed);
-  } while (workers.length < 2);
+  const { workers } = await askUntil(
+    async () => (await (await api.request("GET", "workers")).json()) as Listed,
+    (listed) => listed.workers.length === 2,
+  );
   expect(new Set(workers.map(({ healthUrl }) => healthUrl)).size).toBe(2);
   for (const { id, healthUrl } of workers) {
     expect(healthUrl).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/health$/);

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, test } from "@jest/globals";
 import { type Workflow } from "@genga/comfyui";
 import { startSimulator, type Simulator } from "@genga/comfyui-simulator";
+import { askUntil } from "@genga/testing";
 import { UnfitServerError, VerdictServer } from "../src/server-verdicts.ts";
 
 let simulator: Simulator;
@@ -48,8 +49,10 @@ test("a server's verdicts are had without running anything, and it is given back
   }
   expect((await queue()).queue_pending).toHaveLength(2);
   expect(await server.close()).toBe(0);
-  let left = await queue();
-  while (left.queue_running.length + left.queue_pending.length > 0) left = await queue();
+  await askUntil(
+    queue,
+    ({ queue_running, queue_pending }) => queue_running.length + queue_pending.length === 0,
+  );
 });
 
 test("a server with work of its own is refused, and one that gets some is left alone", async () => {

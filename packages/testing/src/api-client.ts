@@ -131,14 +131,31 @@ export class ApiClient {
    * Resolves with the job once `test` holds for it. Follows the job's events, and requests the job again when the
    * stream breaks.
    */
-  async until(id: string, test: (job: JobAnswer) => boolean): Promise<JobAnswer> {
+  until(id: string, test: (job: JobAnswer) => boolean): Promise<JobAnswer> {
+    return this.#until(id, test, () => true);
+  }
+
+  /** As `until`. No job has ended when its progress is told. */
+  untilEnded(id: string): Promise<JobAnswer> {
+    return this.#until(
+      id,
+      (job) => ended.has(job.status),
+      ({ event }) => event !== "progress",
+    );
+  }
+
+  async #until(
+    id: string,
+    test: (job: JobAnswer) => boolean,
+    mayTell: (frame: StreamFrame) => boolean,
+  ): Promise<JobAnswer> {
     for (;;) {
       let job = await this.job(id);
       if (test(job)) return job;
       if (ended.has(job.status)) throw new Error(`Job ${id} ended differently: ${JSON.stringify(job)}`);
       try {
         for await (const frame of this.events(id)) {
-          if (frame.event === "" && frame.data === null) continue;
+          if ((frame.event === "" && frame.data === null) || !mayTell(frame)) continue;
           job = await this.job(id);
           if (test(job)) return job;
         }
@@ -146,9 +163,5 @@ export class ApiClient {
         if (!(error instanceof TypeError)) throw error;
       }
     }
-  }
-
-  untilEnded(id: string): Promise<JobAnswer> {
-    return this.until(id, (job) => ended.has(job.status));
   }
 }

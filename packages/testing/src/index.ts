@@ -1,4 +1,5 @@
 export { launcher, startServiceProcess, type ServiceProcess } from "./service-process.ts";
+export { askUntil } from "./ask-until.ts";
 export { untilServerIsIdle } from "./server-queue.ts";
 export { startTcpProxy, type Passage, type ProxiedConnection, type TcpProxy } from "./tcp-proxy.ts";
 export { createTestNetwork, whyNoNetwork, type NetworkMachine, type TestNetwork } from "./test-network.ts";

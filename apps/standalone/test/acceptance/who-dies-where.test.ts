@@ -12,6 +12,7 @@ import {
   type Stack,
   type TcpProxy,
   type TestDatabase,
+  askUntil,
 } from "@genga/testing";
 import pg from "pg";
 import { z } from "zod";
@@ -58,15 +59,15 @@ const serversSchema = z.object({ servers: z.array(z.object({ worker: z.string().
 
 /** The worker that owns the server now. */
 async function owner(): Promise<ServiceProcess> {
-  for (;;) {
+  const ask = async (): Promise<ServiceProcess | undefined> => {
     const { servers } = serversSchema.parse(await (await api.request("GET", "servers")).json());
-    const worker = workers.get(servers[0]?.worker ?? "");
-    if (worker !== undefined) return worker;
-  }
+    return workers.get(servers[0]?.worker ?? "");
+  };
+  return (await askUntil(ask, (worker) => worker !== undefined))!;
 }
 
 async function untilOwnedByAnother(than: ServiceProcess): Promise<void> {
-  while ((await owner()) === than);
+  await askUntil(owner, (worker) => worker !== than);
 }
 
 /** How a point shows itself on a network; `answer`: the moment is that of the answer to it. */
