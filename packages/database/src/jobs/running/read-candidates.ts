@@ -22,7 +22,7 @@ export async function readCandidates(
 }
 
 /** Of a row `job`: no server can run it to the end. */
-export const mustFail = Prisma.sql`(
+const mustFail = Prisma.sql`(
   job.door AND EXISTS (SELECT FROM door_prompts said WHERE said.job_id = job.id AND said.must_fail)) AS "mustFail"`;
 
 /** Exported for the test of its plan. */
