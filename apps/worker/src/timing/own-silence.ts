@@ -36,6 +36,8 @@ export class OwnSilence {
   /** Repeats requests that fail while this process stood still: the answer may be there, and was only read too late. */
   async repeatIfLate(requests: () => Promise<void>, signal: AbortSignal): Promise<void> {
     for (let tries = 1; ; tries += 1) {
+      // A silence before the requests does not count.
+      if (this.#beatAt !== null) this.beat();
       const beganAt = this.#now();
       try {
         await requests();
