@@ -32,6 +32,7 @@ export {
   type HashedDefinitions,
 } from "./definitions/definitions-thread.ts";
 export { findDefinitions } from "./definitions/find-definitions.ts";
+export { Turns } from "./uploads/turns.ts";
 export { withOutputsShownInText } from "./uploads/output-stand-ins.ts";
 export { runKindOf } from "./judging/run-kind.ts";
 export {

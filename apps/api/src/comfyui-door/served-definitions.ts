@@ -1,6 +1,7 @@
 import { createHash, randomUUID } from "node:crypto";
 import { fileKindOf, withoutFileLists, type InputSpec } from "@genga/comfyui";
 import { type ServerStore } from "@genga/jobs";
+import { Turns } from "@genga/workflows";
 import { type KnownServers } from "../servers/known-servers.ts";
 import { newestFirst } from "./server-version.ts";
 
@@ -91,19 +92,24 @@ export class ServedDefinitions {
   async #build(of: string, sorted: readonly { hash: string }[]): Promise<Built> {
     const classes: Dict = {};
     let replacements: unknown;
+    // Of some megabytes this takes longer than other requests may wait.
+    const turns = new Turns();
     for (const { hash } of sorted) {
       const stored = await this.#store.findDefinitions(hash);
       if (stored === null || !isDict(stored.objectInfo)) continue;
       replacements ??= stored.replacements ?? undefined;
       for (const [name, definition] of Object.entries(withoutFileLists(stored.objectInfo))) {
+        if (turns.isOver) await turns.next();
         if (Object.hasOwn(classes, name)) uniteLists(classes[name], definition);
         else classes[name] = definition;
       }
     }
-    const texts = Object.entries(classes).map(
-      ([name, definition]) => [name, partsOf(JSON.stringify(withMarks(name, definition)))] as const,
-    );
-    return { of, classes: new Map(texts), replacements: JSON.stringify(replacements ?? {}) };
+    const texts = new Map<string, TextPart[]>();
+    for (const [name, definition] of Object.entries(classes)) {
+      if (turns.isOver) await turns.next();
+      texts.set(name, partsOf(JSON.stringify(withMarks(name, definition))));
+    }
+    return { of, classes: texts, replacements: JSON.stringify(replacements ?? {}) };
   }
 }
 
