@@ -4,8 +4,9 @@ import { request as httpRequest, type IncomingMessage } from "node:http";
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import sharp from "sharp";
+import { v7 as uuidv7 } from "uuid";
 import { type LeasedJob } from "@genga/jobs";
-import { buildFailure } from "@genga/testing";
+import { buildFailure, buildJob } from "@genga/testing";
 import { recordedDefinitions, startApiUnderTest, type ApiUnderTest } from "./api-under-test.ts";
 
 // Two tenants on the door of one API; a server with the recorded nodes, whose worker is the test.
@@ -251,6 +252,24 @@ describe("a prompt", () => {
     expect(await jobOf(prompt.prompt_id)).not.toBe(second);
     await send("/queue", { clear: true });
     expect(await read("/prompt")).toEqual({ exec_info: { queue_remaining: 0 } });
+  });
+
+  test("is one job while it runs and a new one afterwards, also beside a job from a process whose clock is ahead", async () => {
+    const prompt = { prompt: graphOf(65), prompt_id: randomUUID() };
+    const [owner] = await api.database.tenants.ensureTenants(["studio"]);
+    const id = uuidv7({ msecs: Date.now() + 60_000 });
+    const said = { promptId: prompt.prompt_id, saidHash: "of another graph", keyName: "elsewhere" };
+    const nothing = { clientId: null, targets: null, outputNodes: [], socketNodes: [], rewrites: [] };
+    const jobs = [buildJob({ id, door: { ...said, ...nothing, number: 1 } })];
+    await api.database.jobRequests.insertJobs({ tenantId: owner!.id, batch: null, jobs });
+    const first = await submit(prompt);
+    expect(await submit(prompt)).toEqual(first);
+    await send("/queue", { clear: true });
+    const second = await submit(prompt);
+    expect(second.number).toBeGreaterThan(first.number);
+    expect(await read("/prompt")).toEqual({ exec_info: { queue_remaining: 1 } });
+    await send("/queue", { clear: true });
+    await api.database.jobRequests.requestCancel(id);
   });
 
   test("that fails, or is interrupted, is told apart by its last message", async () => {

@@ -1,3 +1,3 @@
--- Of two prompts with one id and graph that are sent at the same time, only one becomes a job.
+-- Of two prompts with one id and graph that are sent at the same time, only one becomes a job. The index comes by itself, so that prompts
+-- can be read while it is made.
 ALTER TABLE "door_prompts" ADD COLUMN "place" TEXT;
-CREATE UNIQUE INDEX "door_prompts_place_key" ON "door_prompts"("tenant_id", "place");

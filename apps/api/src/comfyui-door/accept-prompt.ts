@@ -25,7 +25,7 @@ import { PromptRefusedError, serverError, type NodeErrors, type ServerRefusal } 
 import { isNewer, newestFirst } from "./server-version.ts";
 
 export interface PromptParts {
-  prompts: Pick<DoorPrompts, "findByPromptId">;
+  prompts: Pick<DoorPrompts, "findByPromptId" | "findByPlace">;
   files: Pick<DoorFiles, "findFiles">;
   uploads: UploadFinder;
   jobs: JobReader;
@@ -127,15 +127,19 @@ async function acceptOnce(
   if (newest?.saidHash === saidHash && !isTerminal(newest.status))
     return { promptId, number: newest.number, job: null };
   for (let tries = 0; tries < triesMax; tries += 1) {
+    const place = sha256(JSON.stringify([promptId, saidHash, newest?.jobId ?? null]));
     try {
-      return await create(sha256(JSON.stringify([promptId, saidHash, newest?.jobId ?? null])));
+      return await create(place);
     } catch (error) {
       if (!(error instanceof PromptTakenError)) throw error;
     }
-    const made = await prompts.findByPromptId(tenantId, promptId);
-    if (made !== null && made.jobId !== newest?.jobId) return { promptId, number: made.number, job: null };
-    // The job that had the place was removed meanwhile.
-    newest = made;
+    const latest = await prompts.findByPromptId(tenantId, promptId);
+    if (latest !== null && latest.jobId !== newest?.jobId)
+      return { promptId, number: latest.number, job: null };
+    const holder = await prompts.findByPlace(tenantId, place);
+    if (holder !== null && !isTerminal(holder.status)) return { promptId, number: holder.number, job: null };
+    // It was removed meanwhile, or it has ended and seems older than it is: the clocks of processes differ, and ids are times.
+    newest = holder ?? latest;
   }
   throw new RefusedError("request-under-way", "The same prompt is being accepted. Send it again.", {
     headers: { "retry-after": "1" },

@@ -131,11 +131,10 @@ function firstOfRing(nodeId: string, { graph, outputNodes }: RefusedGraph): stri
     const node = graph[id];
     if (seen.has(id) || !isNode(node)) continue;
     seen.add(id);
-    waiting.push(
-      ...Object.values(node.inputs)
-        .flatMap((value) => linkOf(value)?.nodeId ?? [])
-        .reverse(),
-    );
+    for (const value of Object.values(node.inputs).reverse()) {
+      const next = linkOf(value)?.nodeId;
+      if (next !== undefined) waiting.push(next);
+    }
   }
   return nodeId;
 }
@@ -247,10 +246,8 @@ function errorOf(problem: JobProblem, { graph, definitionOf, isNewer }: RefusedG
 
 /** Of a list of choices the one that is not allowed. */
 function strangerIn(value: unknown, spec: InputSpec | undefined): unknown {
-  const choices = choicesIn(spec?.[0], spec?.[1]);
-  const stranger = Array.isArray(value)
-    ? (value as unknown[]).find((each) => !choices.includes(each))
-    : undefined;
+  const choices = new Set(choicesIn(spec?.[0], spec?.[1]));
+  const stranger = Array.isArray(value) ? (value as unknown[]).find((each) => !choices.has(each)) : undefined;
   return stranger === undefined ? value : stranger;
 }
 

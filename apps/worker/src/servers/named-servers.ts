@@ -79,7 +79,10 @@ export class NamedServers {
     }
     const of = this.#options.sources.servers;
     this.#isStale = false;
-    const records = await guard.watch(servers.registerServers(of.map(rowOf)));
+    const records = await guard.watch(servers.registerServers(of.map(rowOf))).catch((error: unknown) => {
+      this.#isStale = true;
+      throw error;
+    });
     const byIdentity = new Map(of.map((server) => [server.address.identity, server]));
     const byId = new Map<string, NamedServer>();
     for (const { id, url } of records) {

@@ -74,6 +74,15 @@ export class PrismaDoorPrompts implements DoorPrompts {
     return withMappedErrors(() => this.#newest.add(tenantId, promptId));
   }
 
+  findByPlace(tenantId: string, place: string): Promise<DoorPrompt | null> {
+    return withMappedErrors(async () => {
+      const [prompt] = await this.#database.$queryRaw<DoorPrompt[]>`
+        SELECT ${promptColumns} FROM door_prompts prompt JOIN jobs job ON job.id = prompt.job_id
+        WHERE prompt.tenant_id = ${tenantId}::uuid AND prompt.place = ${place}`;
+      return prompt ?? null;
+    });
+  }
+
   findByPromptIds(tenantId: string, promptIds: readonly string[]): Promise<DoorPrompt[]> {
     return withMappedErrors(
       () => this.#database.$queryRaw<DoorPrompt[]>`

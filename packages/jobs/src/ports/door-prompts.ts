@@ -41,6 +41,8 @@ export interface DoorPrompts {
   findByJobs(tenantId: string, jobIds: readonly string[]): Promise<DoorPrompt[]>;
   /** The newest job of a prompt id. Several calls at the same time are one look; `null` = unknown. */
   findByPromptId(tenantId: string, promptId: string): Promise<DoorPrompt | null>;
+  /** The job that has a place; `null` = nobody has it. */
+  findByPlace(tenantId: string, place: string): Promise<DoorPrompt | null>;
   /** The newest job of each of these prompt ids. */
   findByPromptIds(tenantId: string, promptIds: readonly string[]): Promise<DoorPrompt[]>;
   /**

@@ -38,7 +38,7 @@ class RedisAdmissions implements TenantAdmissions {
 
   constructor({ redisUrl, prefix = "genga", placeLeaseMs = 30_000, logger }: AdmissionsOptions) {
     this.#prefix = prefix;
-    this.#link = new RedisLink({ redisUrl, purpose: "limits", logger, writesTogether: true });
+    this.#link = new RedisLink({ redisUrl, purpose: "limits", logger });
     this.#places = new SharedPlaces({ link: this.#link, prefix, leaseMs: placeLeaseMs });
   }
 

@@ -16,8 +16,6 @@ export interface RedisLinkOptions {
   /** The purpose of the connection, shown in log lines. */
   purpose: string;
   logger: QueueLogger;
-  /** Sends commands of one turn of the event loop in one write. Not for links whose commands must be sent in the order of the calls. */
-  writesTogether?: boolean;
 }
 
 const heartbeatMs = 500;
@@ -51,7 +49,6 @@ export class RedisLink {
     this.#options = options;
     this.#outages = toldOutagesOf(options.logger);
     this.redis = new Redis(options.redisUrl, {
-      enableAutoPipelining: options.writesTogether === true,
       enableOfflineQueue: false,
       maxRetriesPerRequest: 0,
       autoResubscribe: false,

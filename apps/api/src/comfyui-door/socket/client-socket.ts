@@ -54,6 +54,8 @@ export class ClientSocket {
   readonly #socket: WebSocket;
   readonly #connection: Pick<Duplex, "cork" | "uncork">;
   #isCorked = false;
+  /** Bytes that the client had not taken when this turn of the event loop began to send. */
+  #waitingBefore = 0;
   readonly #memory: SocketMemory;
   readonly #pings: NodeJS.Timeout;
   #heardAt = performance.now();
@@ -124,7 +126,9 @@ export class ClientSocket {
   /** Whether progress and previews are left out for this client. */
   get #isBehind(): boolean {
     const { waitingBytes } = this;
-    return waitingBytes >= droppingBytes || (waitingBytes > 0 && this.#memory.isScarce);
+    // What was sent in this turn waits for its end, and not for the client.
+    const untaken = this.#isCorked ? this.#waitingBefore : waitingBytes;
+    return waitingBytes >= droppingBytes || (untaken > 0 && this.#memory.isScarce);
   }
 
   /** The first message, and the node of the client's prompt that runs, if there is one. */
@@ -228,6 +232,7 @@ export class ClientSocket {
   #writeTogether(): void {
     if (this.#isCorked) return;
     this.#isCorked = true;
+    this.#waitingBefore = this.waitingBytes;
     this.#connection.cork();
     setImmediate(() => {
       this.#isCorked = false;

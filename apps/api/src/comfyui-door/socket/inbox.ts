@@ -20,12 +20,12 @@ export class Inbox {
     this.#bytes = bytes;
   }
 
-  /** Takes all of them out, in their order. */
-  empty(): DoorMessage[] {
-    const messages = this.#messages;
-    this.#messages = [];
-    this.#bytes = 0;
-    return messages;
+  /** Takes the first ones out, in their order. */
+  take(count: number): DoorMessage[] {
+    const taken = this.#messages.slice(0, count);
+    this.#messages = this.#messages.slice(count);
+    for (const message of taken) this.#bytes -= sizeOf(message);
+    return taken;
   }
 }
 

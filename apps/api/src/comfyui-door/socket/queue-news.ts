@@ -26,7 +26,13 @@ export class QueueNews {
     this.#at = Number.POSITIVE_INFINITY;
     const added = this.#added;
     this.#added = new Map();
-    await this.count();
+    try {
+      await this.count();
+    } catch (error) {
+      this.#at = 0;
+      for (const [keyName, count] of added) this.#added.set(keyName, (this.#added.get(keyName) ?? 0) + count);
+      throw error;
+    }
     this.#audience.tellAdded(added);
     this.#audience.tellStatus([...this.#audience.keyNames()].filter((keyName) => !added.has(keyName)));
   }

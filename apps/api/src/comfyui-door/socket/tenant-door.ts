@@ -150,9 +150,10 @@ export class TenantDoor {
 
   /** One round. @returns whether there may be more to do at once */
   async #work(): Promise<boolean> {
-    const messages = this.#inbox.empty();
-    // A prompt is in the queue before it begins.
+    // A prompt is in the queue before it begins. If the database is away, the messages stay where they are.
+    const seen = this.#inbox.length;
     if (this.#queueNews.at <= performance.now()) await this.#queueNews.tell();
+    const messages = this.#inbox.take(seen);
     if (messages.length > 0) await this.#passOn(messages);
     const now = performance.now();
     this.#letGo(now);
