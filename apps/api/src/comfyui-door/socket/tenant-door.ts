@@ -59,7 +59,7 @@ export class TenantDoor {
   readonly #subscription: { live: Promise<void>; end: () => void };
   readonly #endHearing: () => void;
   readonly #running: Promise<void>;
-  #subscribed: Promise<void> | undefined;
+  #subscribed: Promise<unknown> | undefined;
   #greetings: ClientSocket[] = [];
   readonly #inbox = new Inbox();
   readonly #ends = new DueEnds();
@@ -302,7 +302,10 @@ export class TenantDoor {
   /** The first message tells how many prompts wait and run; then the node of the client's prompt that runs (PROTOCOL 3). */
   async #greet(socket: ClientSocket): Promise<void> {
     const { clientId, keyName } = socket;
-    this.#subscribed ??= Promise.race([this.#subscription.live, this.#pause(subscribedMs)]);
+    this.#subscribed ??= Promise.race([
+      this.#subscription.live,
+      new WakeUp().rest(subscribedMs, this.#closing.signal),
+    ]);
     await this.#subscribed;
     await this.#queueNews.count(new Set([keyName]));
     const running = await this.#prompts.runningOf(clientId);
@@ -337,10 +340,5 @@ export class TenantDoor {
   #lookSoon(inMs: number): void {
     this.#lookAt = Math.min(this.#lookAt, performance.now() + inMs);
     this.#wakeUp.wake();
-  }
-
-  async #pause(ms: number): Promise<void> {
-    const pause = new WakeUp();
-    await pause.rest(ms, this.#closing.signal);
   }
 }
