@@ -79,6 +79,7 @@ function tellAddresses(
   say: (line: string) => void,
 ): void {
   say("");
+  say(`Page         ${apiUrl}/`);
   say(`API          ${apiUrl}/api/anime/health`);
   say(`API docs     ${apiUrl}/docs`);
   say(`as ComfyUI   ${doorUrl} (for programs that know one ComfyUI server)`);
