@@ -4,6 +4,7 @@ import { v7 as uuidv7 } from "uuid";
 import {
   PromptTakenError,
   doorFileSource,
+  untoldKeptMs,
   type DoorFileName,
   type EndedDoorPrompt,
   type Job,
@@ -325,7 +326,8 @@ describe("clients with sockets", () => {
     await stores.jobRuns.endAttempt(completed, { kind: "completed", outputs: [] });
     await stores.jobRequests.requestCancel(cancelled.id);
     const untold = await stores.doorClients.listUntold(own, [clientId, "another"], 10);
-    expect(untold).toEqual([completed.jobId, cancelled.id].map((jobId) => ({ jobId, clientId })));
+    const agoMs = expect.any(Number) as unknown;
+    expect(untold).toEqual([completed.jobId, cancelled.id].map((jobId) => ({ jobId, clientId, agoMs })));
     expect(await stores.doorClients.listUntold(other, [clientId], 10)).toEqual([]);
     const ends = await stores.doorPrompts.findEndedJobs(own, [completed.jobId, cancelled.id, waiting.id]);
     expect(ends.map(({ jobId, isShown }) => [jobId, isShown])).toEqual([
@@ -339,10 +341,32 @@ describe("clients with sockets", () => {
     await stores.doorClients.forgetEnds(other, [completed.jobId]);
     await stores.doorClients.forgetEnds(own, [cancelled.id]);
     expect(await stores.doorClients.listUntold(own, [clientId], 10)).toEqual([
-      { jobId: completed.jobId, clientId },
+      { jobId: completed.jobId, clientId, agoMs },
     ]);
-    expect(await stores.keeping.removeDoorEnds(60_000, 10)).toBe(0);
-    expect(await stores.keeping.removeDoorEnds(0, 10)).toBe(1);
+  });
+
+  test("may be away for days, and are told of their newest prompts", async () => {
+    const clientId = "away";
+    const jobs: string[] = [];
+    for (const days of [8, 6, 5, 4]) {
+      const { id } = await submit(said({ clientId }));
+      await stores.jobRequests.requestCancel(id);
+      await client.query("UPDATE door_ends SET ended_at = now() - $2 * interval '1 day' WHERE job_id = $1", [
+        ...[id, days],
+      ]);
+      jobs.push(id);
+    }
+    const untold = async (): Promise<string[]> =>
+      (await stores.doorClients.listUntold(own, [clientId], 10)).map(({ jobId }) => jobId);
+    expect(await untold()).toEqual(jobs.slice(1));
+    const [oldest] = await stores.doorClients.listUntold(own, [clientId], 1);
+    expect(oldest!.agoMs / 86_400_000).toBeCloseTo(6, 1);
+    expect(await stores.keeping.removeDoorEnds(untoldKeptMs, 10)).toBe(1);
+    expect(await stores.keeping.removeExcessDoorEnds(3, 10)).toBe(0);
+    expect(await stores.keeping.removeExcessDoorEnds(1, 1)).toBe(1);
+    expect(await untold()).toEqual(jobs.slice(2));
+    expect(await stores.keeping.removeExcessDoorEnds(1, 10)).toBe(1);
+    expect(await untold()).toEqual(jobs.slice(3));
   });
 
   test("hear which node of theirs runs", async () => {

@@ -355,4 +355,4 @@ export {
   type DoorMessageTaker,
   type DoorNote,
 } from "./ports/door-messages.ts";
-export { type DoorClients, type UntoldEnd } from "./ports/door-clients.ts";
+export { type DoorClients, type UntoldEnd, untoldKeptMs, untoldOfClientMax } from "./ports/door-clients.ts";

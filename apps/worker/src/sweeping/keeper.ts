@@ -13,6 +13,8 @@ import {
   StoreUnavailableError,
   type TicketQueue,
   TicketsUnavailableError,
+  untoldKeptMs,
+  untoldOfClientMax,
   type WebhookQueue,
 } from "@genga/jobs";
 import { type KeepingSettings, type Logger } from "@genga/runtime";
@@ -51,8 +53,6 @@ const promptsKeptMs = 30 * 24 * 60 * 60_000;
 
 /** How long an Idempotency-Key outlives its job. */
 const keysOutliveMs = 24 * 60 * 60_000;
-/** For so long a client may stay away and still be told of the end of its prompts (`DoorClients`). */
-const untoldKeptMs = 60 * 60_000;
 
 /** Charts show two days. */
 const endCountsKeptMs = 49 * 60 * 60_000;
@@ -107,6 +107,7 @@ export class Keeper {
     { name: "idempotency keys", everyPasses: 60, work: () => this.#forgetKeys() },
     { name: "sessions", everyPasses: 60, work: () => this.#removeSessions() },
     { name: "untold ends", everyPasses: 60, work: () => this.#removeDoorEnds() },
+    { name: "untold ends of one client", everyPasses: 600, work: () => this.#removeExcessDoorEnds() },
   ];
   readonly #running = new Map<Step, Promise<void>>();
   readonly #stopping = new AbortController();
@@ -270,6 +271,12 @@ export class Keeper {
   #removeDoorEnds(): Promise<void> {
     const remove = (): Promise<number> => this.#options.store.removeDoorEnds(untoldKeptMs, rowsAtOnce);
     return this.#whileMore(remove, rowsAtOnce);
+  }
+
+  #removeExcessDoorEnds(): Promise<void> {
+    const { store } = this.#options;
+    const remove = (): Promise<number> => store.removeExcessDoorEnds(untoldOfClientMax, foldedAtOnce);
+    return this.#whileMore(remove, foldedAtOnce);
   }
 
   async #removeLanes(): Promise<void> {

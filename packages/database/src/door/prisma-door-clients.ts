@@ -1,12 +1,10 @@
-import { type DoorClients, type UntoldEnd } from "@genga/jobs";
+import { type DoorClients, untoldKeptMs, type UntoldEnd } from "@genga/jobs";
 import { withMappedErrors } from "../connection/database-errors.ts";
 import { hasEnded, isActive } from "./prompt-conditions.ts";
 import { type PrismaClient } from "../generated/client.ts";
 
 /** Ends that are counted as prompts that still run. */
 const untoldMax = 500;
-/** A client that stays away for longer is not waiting any more. */
-const untoldKeptMs = 3_600_000;
 
 /** What clients must be told, in the tables `jobs` and `door_ends`; a trigger of `jobs` notes the ends. */
 export class PrismaDoorClients implements DoorClients {
@@ -30,7 +28,9 @@ export class PrismaDoorClients implements DoorClients {
   listUntold(tenantId: string, clientIds: readonly string[], limit: number): Promise<UntoldEnd[]> {
     return withMappedErrors(
       () => this.#database.$queryRaw<UntoldEnd[]>`
-        SELECT job_id AS "jobId", client_id AS "clientId" FROM door_ends
+        SELECT job_id AS "jobId", client_id AS "clientId",
+          1000 * extract(epoch FROM now() - ended_at)::float8 AS "agoMs"
+        FROM door_ends
         WHERE tenant_id = ${tenantId}::uuid AND client_id = ANY(${[...clientIds]}::text[])
           AND ended_at > now() - ${untoldKeptMs}::float8 * interval '1 millisecond'
         ORDER BY ended_at, job_id LIMIT ${limit}::int`,

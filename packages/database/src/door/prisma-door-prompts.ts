@@ -28,14 +28,19 @@ const promptColumns = Prisma.sql`
   prompt.output_nodes AS "outputNodes", prompt.socket_nodes AS "socketNodes", prompt.rewrites, prompt.hidden,
   prompt.created_at AS "createdAt", ${shownStatus} AS status, job.attempt, job.started_at AS "startedAt", job.finished_at AS "finishedAt"`;
 
-const graphColumns = Prisma.sql`
-  ${graphText} AS workflow, coalesce(asked.extra_data_text, (asked.parameters -> 'extraData')::text) AS "extraData"`;
+const extraData = Prisma.sql`coalesce(asked.extra_data_text, (asked.parameters -> 'extraData')::text) AS "extraData"`;
+const graphColumns = Prisma.sql`${graphText} AS workflow, ${extraData}`;
 const withGraph = Prisma.sql`
   JOIN job_parameters asked ON asked.job_id = job.id JOIN workflows ON workflows.hash = asked.workflow_hash`;
 
-const endedColumns = Prisma.sql`
-  ${promptColumns}, ${graphColumns}, entry.entry, job.failure_message AS "failureMessage",
+const endedColumnsWith = (graph: Prisma.Sql): Prisma.Sql => Prisma.sql`
+  ${promptColumns}, ${graph} AS workflow, ${extraData}, entry.entry, job.failure_message AS "failureMessage",
   job.failure_node_id AS "failureNodeId", job.failure_node_type AS "failureNodeType"`;
+const endedColumns = endedColumnsWith(graphText);
+/** What tells of an end: of the graph an entry is made only where no server told one. */
+const endColumns = endedColumnsWith(
+  Prisma.sql`CASE WHEN entry.entry IS NULL THEN ${graphText} ELSE '{}' END`,
+);
 
 type EndedRow = DoorPromptWithGraph & {
   entry: string | null;
@@ -189,7 +194,7 @@ export class PrismaDoorPrompts implements DoorPrompts {
   ): Promise<(EndedDoorPrompt & { isShown: boolean })[]> {
     return withMappedErrors(async () => {
       const rows = await this.#database.$queryRaw<(EndedRow & { isShown: boolean })[]>`
-        SELECT ${endedColumns}, ${hasEnded} AS "isShown"
+        SELECT ${endColumns}, ${hasEnded} AS "isShown"
         FROM door_prompts prompt JOIN jobs job ON job.id = prompt.job_id ${withGraph}
         LEFT JOIN door_entries entry ON entry.job_id = job.id AND entry.attempt = job.attempt
         WHERE prompt.tenant_id = ${tenantId}::uuid AND prompt.job_id = ANY(${jobIds}::uuid[]) AND job.finished_at IS NOT NULL

@@ -22,7 +22,7 @@ import { noteUploads } from "./note-uploads.ts";
 import { finishRemovals, listPendingRemovals, putOffRemovals } from "./pending-removals.ts";
 import { giveUpPrompts, listPromptsToForget, notePromptsForgotten } from "./prompts-to-forget.ts";
 import { removeEnded } from "./remove-jobs.ts";
-import { removeDoorEnds } from "./remove-door-ends.ts";
+import { removeDoorEnds, removeExcessDoorEnds } from "./remove-door-ends.ts";
 import { removeEndedSessions } from "./remove-sessions.ts";
 import { forgetRemoved, listExcess, listOverdue } from "./retention.ts";
 import { removeUnused } from "./unused-rows.ts";
@@ -73,6 +73,10 @@ export class PrismaKeepingStore implements KeepingStore {
 
   removeDoorEnds(ageMs: number, limit: number): Promise<number> {
     return withMappedErrors(() => removeDoorEnds(this.#database, ageMs, limit));
+  }
+
+  removeExcessDoorEnds(keptMax: number, limit: number): Promise<number> {
+    return withMappedErrors(() => removeExcessDoorEnds(this.#database, keptMax, limit));
   }
 
   forgetRemoved(ageMs: number, limit: number): Promise<number> {

@@ -2,7 +2,17 @@
 export interface UntoldEnd {
   jobId: string;
   clientId: string;
+  /** How long ago it ended. */
+  agoMs: number;
 }
+
+/**
+ * How long the end of a prompt is kept for a client that is away: over a night, a weekend, a journey. Programs that never open a
+ * socket have such ends as well, so they are not kept for ever.
+ */
+export const untoldKeptMs = 7 * 24 * 60 * 60_000;
+/** Of one client at most the newest ends are kept, as many as a server has entries in its history. */
+export const untoldOfClientMax = 10_000;
 
 /**
  * What clients of ComfyUI's protocol that have sockets must be told. An end is noted in the transaction that ends the job, whoever ends
@@ -11,7 +21,7 @@ export interface UntoldEnd {
 export interface DoorClients {
   /** Prompts of a client that run on a server now, and the node of each, the oldest first. */
   findRunning(tenantId: string, clientId: string): Promise<{ jobId: string; node: string | null }[]>;
-  /** Ends of prompts of these clients that are younger than an hour, the oldest first, at most `limit`. */
+  /** Ends of prompts of these clients that are younger than `untoldKeptMs`, the oldest first, at most `limit`. */
   listUntold(tenantId: string, clientIds: readonly string[], limit: number): Promise<UntoldEnd[]>;
   /**
    * How many prompts of a key wait or run, and, as of the same moment, the jobs of this key of whose ends these clients must be told: at

@@ -73,7 +73,10 @@ export interface DoorPrompts {
   ): Promise<{ jobId: string; waits: boolean }[]>;
   /** The end of the newest job of a prompt id; `null` = unknown, not ended, or hidden. */
   findEnded(tenantId: string, promptId: string): Promise<EndedDoorPrompt | null>;
-  /** Of these jobs those that have ended. `isShown`: a server would have it in its history, if the client had not removed it. */
+  /**
+   * Of these jobs those that have ended, the graph only of those without an entry. `isShown`: a server would have it in its history, if
+   * the client had not removed it.
+   */
   findEndedJobs(
     tenantId: string,
     jobIds: readonly string[],

@@ -104,8 +104,12 @@ export interface KeepingStore {
   forgetKeys(ageMs: number, limit: number): Promise<number>;
   /** Removes up to `limit` sessions that have expired, or whose created key has ended. Returns how many. */
   removeEndedSessions(limit: number): Promise<number>;
-  /** Removes up to `limit` ends of prompts older than `ageMs` of which clients were not told (`DoorClients`). Returns how many. */
+  /**
+   * Removes up to `limit` ends of prompts of which clients were not told (`DoorClients`): those older than `ageMs`. Returns how many.
+   */
   removeDoorEnds(ageMs: number, limit: number): Promise<number>;
+  /** The same of clients for which more than `keptMax` ends are kept: the oldest ones. */
+  removeExcessDoorEnds(keptMax: number, limit: number): Promise<number>;
 
   // ── rows without a use ─────────────────────────────────────────────────────────────────────────────────────────
   /** Records the uploads of jobs that a process of an earlier version accepted. Returns for how many jobs. */

@@ -35,9 +35,9 @@ export class Conversations {
     else conversation.turns.say(live, items);
   }
 
-  /** Whether the end of this prompt may be told now. What is told to nobody, or to all, waits for nothing. */
-  mayEnd(live: LivePrompt, now: number): boolean {
-    return this.#of(live)?.turns.mayEnd(live, now) ?? true;
+  /** Whether the end of this prompt, which waits since then, may be told now. What is told to nobody, or to all, waits for nothing. */
+  mayEnd(live: LivePrompt, since: number): boolean {
+    return this.#of(live)?.turns.mayEnd(live, since) ?? true;
   }
 
   /** The end is told to nobody. */

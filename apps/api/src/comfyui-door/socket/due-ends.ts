@@ -1,5 +1,8 @@
-import { type DoorMessage } from "@genga/jobs";
+import { type DoorMessage, type UntoldEnd } from "@genga/jobs";
+import { type Audience } from "./audience.ts";
+import { type KnownPrompts } from "./known-prompts.ts";
 import { type LivePrompt } from "./live-prompt.ts";
+import { patienceMs } from "./turns.ts";
 
 /** How long a recorded end waits for the last messages of its prompt, which come another way. */
 const lastMessagesMs = 1_000;
@@ -8,15 +11,44 @@ const firstMessagesMs = 500;
 /** After each message that comes later than the end was recorded. */
 const nextMessageMs = 300;
 
+/** The last messages about a prompt come at most so long after its end. */
+const latestMs = 5_000;
+
 /** When the ends of which jobs are to be told. */
 export class DueEnds {
   readonly #at = new Map<string, number>();
+  readonly #missed = new Set<string>();
 
   /** The end is recorded. @param attempt absent = not known */
   expect(jobId: string, live: LivePrompt | null | undefined, attempt?: number): void {
     const hasHeardAll = attempt === undefined ? live?.hasServerEnded : live?.hasHeardAll(attempt);
     const waitMs = live?.isHeard === true ? lastMessagesMs : firstMessagesMs;
     this.#at.set(jobId, hasHeardAll === true ? 0 : performance.now() + waitMs);
+  }
+
+  /**
+   * The end was not told. If its client has come back since, it is told at once, before what runs now and what the client sends now, as if
+   * the end had waited for long enough.
+   */
+  expectUntold(
+    { jobId, clientId, agoMs }: UntoldEnd,
+    prompts: Pick<KnownPrompts, "of">,
+    audience: Pick<Audience, "find">,
+  ): void {
+    const live = prompts.of(jobId);
+    const connectedMs = Date.now() - (audience.find(clientId)?.openedAt ?? 0);
+    const wasMissed = agoMs > Math.max(connectedMs, latestMs) && live?.isHeard !== true;
+    if (!wasMissed) {
+      this.expect(jobId, live);
+      return;
+    }
+    this.#at.set(jobId, 0);
+    this.#missed.add(jobId);
+  }
+
+  /** How long the end has waited for its turn before it was due. */
+  waitedMs(jobId: string): number {
+    return this.#missed.has(jobId) ? patienceMs : 0;
   }
 
   /** It is the turn of this end. */
@@ -46,6 +78,7 @@ export class DueEnds {
 
   delete(jobId: string): void {
     this.#at.delete(jobId);
+    this.#missed.delete(jobId);
   }
 
   /** When the next one is due. */

@@ -84,6 +84,9 @@ export class TenantDoor {
       this.#ends.tellNow(jobId);
       this.#wakeUp.wake();
     });
+    const onMissed = (): void => {
+      this.#lookSoon(0);
+    };
     this.#subscription = parts.messages.listen(tenantId, {
       onMessage: (message) => {
         this.#inbox.add(message);
@@ -92,17 +95,13 @@ export class TenantDoor {
       onNote: (note) => {
         this.#takeNote(note);
       },
-      onMissed: () => {
-        this.#lookSoon(0);
-      },
+      onMissed,
     });
     this.#endHearing = parts.feed.hear(tenantId, {
       onSignal: (signal) => {
         this.#takeSignal(signal);
       },
-      onMissed: () => {
-        this.#lookSoon(0);
-      },
+      onMissed,
     });
     this.#running = this.#run();
   }
@@ -217,7 +216,9 @@ export class TenantDoor {
     if (due.length === 0) return;
     await this.#prompts.learn(due);
     const prompts = due.map((jobId) => ({ jobId, live: this.#prompts.of(jobId) ?? null }));
-    const isTurn = prompts.map(({ live }) => live !== null && this.#conversations.mayEnd(live, now));
+    const mayEnd = (live: LivePrompt): boolean =>
+      this.#conversations.mayEnd(live, now - this.#ends.waitedMs(live.prompt.jobId));
+    const isTurn = prompts.map(({ live }) => live !== null && mayEnd(live));
     const jobIds = prompts.flatMap(({ jobId }, index) => (isTurn[index] === true ? [jobId] : []));
     const ends = await this.#with.endTeller.read(this.#tenantId, jobIds);
     await this.#queueNews.count();
@@ -293,7 +294,7 @@ export class TenantDoor {
       const isDue = this.#ends.has(jobId) || this.#conversations.isWaiting(clientId, jobId);
       return !wasTold && !isDue && !this.#toForget.includes(jobId);
     });
-    for (const { jobId } of news) this.#ends.expect(jobId, this.#prompts.of(jobId));
+    for (const end of news) this.#ends.expectUntold(end, this.#prompts, this.#audience);
     this.#lookEveryMs = news.length > 0 ? lookMinMs : Math.min(this.#lookEveryMs * 2, lookMaxMs);
     this.#lookAt = performance.now() + this.#lookEveryMs;
     if (untold.length >= untoldAtOnce && news.length > 0) this.#lookAt = 0;
@@ -301,7 +302,7 @@ export class TenantDoor {
 
   /** The first message tells how many prompts wait and run; then the node of the client's prompt that runs (PROTOCOL 3). */
   async #greet(socket: ClientSocket): Promise<void> {
-    const { clientId, keyName } = socket;
+    const { clientId, keyName, id: socketId, openedAt } = socket;
     this.#subscribed ??= Promise.race([
       this.#subscription.live,
       new WakeUp().rest(subscribedMs, this.#closing.signal),
@@ -314,7 +315,6 @@ export class TenantDoor {
     const data = { status: this.#audience.statusOf(keyName), sid: clientId };
     socket.greet(JSON.stringify({ type: "status", data }), running);
     if (running !== null) this.#conversations.begin(running.live);
-    const { id: socketId, openedAt } = socket;
     this.#with.messages.note(this.#tenantId, { kind: "opened", clientId, socketId, openedAt });
     this.#lookSoon(0);
   }

@@ -73,12 +73,12 @@ export class Turns {
     else for (const item of items) this.#keep(entry, item);
   }
 
-  /** The prompt has ended. @returns whether the end may be told now; if not, `onEndDue` tells when */
-  mayEnd(live: LivePrompt, now: number): boolean {
+  /** The prompt has ended. @param since when the end began to wait @returns whether it may be told now; if not, `onEndDue` tells when */
+  mayEnd(live: LivePrompt, since: number): boolean {
     const entry = this.#entryOf(live);
     if (entry === null) return false;
     if (this.#ending.has(entry)) return true;
-    entry.endedAt ??= now;
+    entry.endedAt ??= since;
     const isTurn = this.#current === null || this.#current === entry || this.#ending.has(this.#current);
     if (!isTurn || this.#ending.size >= endsAtOnce) return false;
     this.#ending.add(entry);

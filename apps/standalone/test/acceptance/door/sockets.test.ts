@@ -4,6 +4,7 @@ import { connect as connectTcp, createServer, type AddressInfo } from "node:net"
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { isObject } from "@genga/comfyui";
 import { migrate } from "@genga/database";
+import pg from "pg";
 import {
   createTestDatabase,
   quickSimulator,
@@ -217,14 +218,24 @@ describe("a client that comes back", () => {
     await second.close();
   });
 
-  test("after the end is told of it once", async () => {
+  test("after the end, even days later, is told of it once, before what runs", async () => {
     const first = await connect("late");
     const promptId = await post({ prompt: sleepWorkflow(0.5), client_id: "late" });
     await first.until(({ type }) => type === "execution_start");
     await first.close(true);
     await untilHistory(promptId);
+    const client = new pg.Client({ connectionString: scratch.url });
+    await client.connect();
+    await client.query("UPDATE door_ends SET ended_at = ended_at - interval '3 days'");
+    await client.end();
+    const running = await post({ prompt: sleepWorkflow(2), client_id: "late" });
+    await untilRunning(running);
     const second = await connect("late");
     const heard = (await second.untilEnd(promptId)).map(nameOf);
+    await second.untilEnd(running);
+    const begun = second.heard.map(({ type, data }) => `${type} ${String(data["prompt_id"])}`);
+    const missedAt = begun.lastIndexOf(`executing ${promptId}`);
+    expect(begun.lastIndexOf(`execution_start ${running}`)).toBeGreaterThan(missedAt);
     expect(heard).toEqual(expect.arrayContaining(["executed 3", "execution_success", "executing null"]));
     await second.close();
     const third = await connect("late");
@@ -245,6 +256,14 @@ describe("a client that comes back", () => {
     await newer.close();
   });
 });
+
+async function untilRunning(promptId: string): Promise<void> {
+  for (;;) {
+    const answer = await fetch(`${door}/api/jobs/${promptId}`, { headers: bearer("own") });
+    if (((await answer.json()) as { status: string }).status === "in_progress") return;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
 
 async function untilHistory(promptId: string): Promise<void> {
   for (;;) {
