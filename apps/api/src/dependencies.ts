@@ -203,6 +203,10 @@ export async function openDependencies(
     endings.push(end, sending.end, () => tracing.close());
     const { servers } = accepting;
     const feed = feedOf(database, signals, log);
+    const door = ownDoorParts(database, servers, storage, {
+      ...{ feed, redis, keyWatch: accessParts.keyWatch, log, openSockets: metrics.doorSockets },
+    });
+    endings.push(() => door.askedHistory.close());
     return {
       ...accessParts,
       ...limitingParts(database, settings, admissions, log),
@@ -214,10 +218,7 @@ export async function openDependencies(
       newWebhooks: sending.newWebhooks,
       newServers: new NewServers(settings),
       ...operatorParts(database, settings, { servers, tickets }),
-      door: ownDoorParts(database, servers, storage, {
-        ...{ feed, redis, keyWatch: accessParts.keyWatch, log, openSockets: metrics.doorSockets },
-      }),
-      ...{ board, metrics, pages, keeping: settings.keeping },
+      ...{ door, board, metrics, pages, keeping: settings.keeping },
       probes: probesOf(database, tickets, servers),
       ...{ log, version, startedAt: Date.now(), leaving, stopping, watchTimes: times.watch },
       close,

@@ -4,6 +4,7 @@ export { createQueueBoard, type QueueBoard, type QueueBoardOptions } from "./que
 export { type RedisHealth } from "./redis/redis-health.ts";
 export { type QueueLogger } from "./redis/redis-link.ts";
 export { RedisPreviewGiver, RedisPreviewTaker, type PreviewsOptions } from "./previews/redis-previews.ts";
+export { RedisAskedPrompts } from "./door/redis-asked-prompts.ts";
 export {
   RedisDoorMessageGiver,
   RedisDoorMessageTaker,

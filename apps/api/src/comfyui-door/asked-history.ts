@@ -1,45 +1,78 @@
 import { LRUCache } from "lru-cache";
 
 /** A client that reads the history and then the queue does so within this time. */
-const askedMs = 5_000;
+export const askedMs = 5_000;
 const queuesMax = 1_000;
 const promptsMax = 1_000;
+/** No prompt has a longer id. */
+const promptIdMax = 200;
 
 interface Queue {
   tenantId: string;
   keyName: string;
 }
 
+/** What all processes know. */
+interface AskedPrompts {
+  connect(): void;
+  note(queue: Queue, promptId: string): Promise<void>;
+  forget(queue: Queue, promptId: string): Promise<void>;
+  /** `null` = not known now. */
+  list(queue: Queue): Promise<string[] | null>;
+  close(): Promise<void>;
+}
+
 /**
- * Prompts of which a client was just told that the history has no entry. Clients that read the queue next take a prompt that is in
- * neither for lost; so one that has ended between the two reads is still shown as running (PROTOCOL 0.2). Of this process only.
+ * Prompts of which a client was just told that the history has no entry. Clients that read the queue next, perhaps from another process,
+ * take a prompt that is in neither for lost; so one that has ended between the two reads is still shown as running (PROTOCOL 0.2). While
+ * it is not known what other processes told, this one goes by what it told itself.
  */
 export class AskedHistory {
+  readonly #shared: AskedPrompts;
   readonly #queues = new LRUCache<string, LRUCache<string, true>>({ max: queuesMax });
 
-  /** The client of this key was told that there is no entry. */
-  noteNone({ tenantId, keyName }: Queue, promptId: string): void {
-    const queue = nameOf(tenantId, keyName);
-    const prompts =
-      this.#queues.get(queue) ??
-      new LRUCache<string, true>({ max: promptsMax, ttl: askedMs, ttlResolution: 0 });
-    this.#queues.set(queue, prompts);
-    prompts.set(promptId, true);
+  constructor(shared: AskedPrompts) {
+    this.#shared = shared;
   }
 
-  /** The client has seen the entry. */
-  noteSeen({ tenantId, keyName }: Queue, promptId: string): void {
-    this.#queues.get(nameOf(tenantId, keyName))?.delete(promptId);
+  /** Clients may come from now on. */
+  open(): void {
+    this.#shared.connect();
+  }
+
+  /** The client of this key is going to be told that there is no entry. Resolves when all processes know. */
+  async noteNone(queue: Queue, promptId: string): Promise<void> {
+    if (promptId.length > promptIdMax) return;
+    const name = nameOf(queue);
+    const prompts =
+      this.#queues.get(name) ??
+      new LRUCache<string, true>({ max: promptsMax, ttl: askedMs, ttlResolution: 0 });
+    this.#queues.set(name, prompts);
+    prompts.set(promptId, true);
+    await this.#shared.note(queue, promptId);
+  }
+
+  /** The client is going to see the entry. */
+  noteSeen(queue: Queue, promptId: string): void {
+    this.#queues.get(nameOf(queue))?.delete(promptId);
+    // If it fails, the prompt is shown as running for some seconds more.
+    this.#shared.forget(queue, promptId).catch(() => undefined);
   }
 
   /** What the client of this key believes not to have ended. */
-  believedOpen({ tenantId, keyName }: Queue): string[] {
-    const prompts = this.#queues.get(nameOf(tenantId, keyName));
+  async believedOpen(queue: Queue): Promise<string[]> {
+    const shared = await this.#shared.list(queue);
+    if (shared !== null) return shared;
+    const prompts = this.#queues.get(nameOf(queue));
     prompts?.purgeStale();
     return [...(prompts?.keys() ?? [])];
   }
+
+  async close(): Promise<void> {
+    await this.#shared.close();
+  }
 }
 
-function nameOf(tenantId: string, keyName: string): string {
+function nameOf({ tenantId, keyName }: Queue): string {
   return JSON.stringify([tenantId, keyName]);
 }

@@ -33,6 +33,7 @@ export async function openDoor(
     app(request, response);
   };
   const addressOf = (request: IncomingMessage): string => ipOf(app, request);
+  parts.door.askedHistory.open();
   return await listen(answer, {
     ...{ host: settings.host, port },
     onUpgrade: (request, socket, head) => {

@@ -2,9 +2,9 @@ import { type IncomingMessage } from "node:http";
 import { type Duplex } from "node:stream";
 import { type Database } from "@genga/database";
 import { type DoorFiles, type DoorPrompt, type DoorPrompts, type OutputStorage } from "@genga/jobs";
-import { RedisDoorMessageTaker, type DoorMessagesOptions } from "@genga/queue";
+import { RedisAskedPrompts, RedisDoorMessageTaker, type DoorMessagesOptions } from "@genga/queue";
 import { type KnownServers } from "../servers/known-servers.ts";
-import { AskedHistory } from "./asked-history.ts";
+import { AskedHistory, askedMs } from "./asked-history.ts";
 import { type Admitted } from "./door-access.ts";
 import { doorFeatures } from "./door-features.ts";
 import { DoorHistory } from "./door-history.ts";
@@ -48,14 +48,14 @@ export function ownDoorParts(
   const { doorPrompts: prompts, doorFiles: files, doorClients: clients, jobReader: jobs } = database;
   const definitions = new ServedDefinitions({ servers, store: database.servers });
   const history = new DoorHistory({ jobs, files, version: () => definitions.version() });
-  const askedHistory = new AskedHistory();
+  const askedHistory = new AskedHistory(new RedisAskedPrompts({ ...redis, keptMs: askedMs }));
   return {
     ...{ prompts, files, history, definitions, askedHistory },
     queueAnswers: new QueueAnswers({ prompts, history, askedHistory }),
     upgrades: createDoorSockets({
       ...{ ...live, prompts, clients, jobs, storage, features: JSON.stringify(doorFeatures) },
       messages: new RedisDoorMessageTaker(redis),
-      entryOf: (prompt) => history.entryOf(prompt),
+      endingOf: (prompt) => history.endingOf(prompt),
     }),
     pictures: new PictureConversions(storage),
   };

@@ -75,7 +75,7 @@ export class QueueAnswers {
     const isNewer = await history.isNewer();
     yield '{"queue_running":[';
     let [isRunning, isFirst] = [true, true];
-    const believedOpen = askedHistory.believedOpen({ tenantId, keyName });
+    const believedOpen = await askedHistory.believedOpen({ tenantId, keyName });
     for await (const page of prompts.listActive(tenantId, keyName, believedOpen)) {
       for (const prompt of page) {
         if (isRunning && prompt.status === "queued") {

@@ -45,10 +45,10 @@ export const getHistoryOfPrompt: DoorRoute = {
   handle: async ({ request, response, principal: { tenant, keyName } }, { door }) => {
     const promptId = String(request.params["promptId"]);
     const queue = { tenantId: tenant.id, keyName };
-    // Before it is read: what ends from now on has ended after the client was told.
-    door.askedHistory.noteNone(queue, promptId);
     const prompt = promptId.includes("\0") ? null : await door.prompts.findEnded(tenant.id, promptId);
-    if (prompt !== null) door.askedHistory.noteSeen(queue, promptId);
+    // Before the client is told.
+    if (prompt === null) await door.askedHistory.noteNone(queue, promptId);
+    else door.askedHistory.noteSeen(queue, promptId);
     const entry = prompt === null ? "" : `${JSON.stringify(promptId)}:${await door.history.entryOf(prompt)}`;
     response.type("json").send(`{${entry}}`);
     if (prompt !== null) door.upgrades.noteRead(prompt);

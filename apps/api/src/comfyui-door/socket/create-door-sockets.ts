@@ -12,8 +12,8 @@ import { EndTeller, type StoredPicture } from "./end-teller.ts";
 export interface DoorSocketsOptions extends Omit<DoorSocketsParts, "endTeller" | "prompts" | "clients"> {
   prompts: Pick<DoorPrompts, "findByJobs" | "findEndedJobs">;
   clients: DoorClients;
-  /** The prompt as `GET /history` shows it. */
-  entryOf: (prompt: EndedDoorPrompt) => Promise<string>;
+  /** What `GET /history` shows of the prompt, without its graph. */
+  endingOf: (prompt: EndedDoorPrompt) => Promise<string>;
   jobs: JobReader;
   storage: Pick<OutputStorage, "read">;
 }
@@ -22,12 +22,12 @@ const pictureFormats: Readonly<Record<string, "jpeg" | "png">> = { "image/jpeg":
 
 /** The door's WebSockets. Connects to Redis when the first client comes. */
 export function createDoorSockets(options: DoorSocketsOptions): DoorSockets {
-  const { prompts, entryOf, jobs, storage } = options;
+  const { prompts, endingOf, jobs, storage } = options;
   const endTeller = new EndTeller({
     readEnds: async (tenantId, jobIds) => {
       const ended = await prompts.findEndedJobs(tenantId, jobIds);
       const entries = await Promise.all(
-        ended.map((prompt) => (prompt.isShown ? entryOf(prompt) : Promise.resolve(null))),
+        ended.map((prompt) => (prompt.isShown ? endingOf(prompt) : Promise.resolve(null))),
       );
       return new Map(
         ended.map(({ jobId, attempt }, index) => [jobId, { attempt, entry: entries[index] ?? null }]),
