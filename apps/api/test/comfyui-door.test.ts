@@ -353,6 +353,10 @@ describe("the queue", () => {
       }),
     );
     expect(before.map((count) => count - before[0]!)).toEqual([0, 1, 2]);
+    // As a server does, it takes a number of a client for a float.
+    expect(await (await ask("/queue", {}, second)).text()).toContain(`[5.0,"${soon.prompt_id}",`);
+    const last = await send("/prompt", { prompt: graphOf(78), number: 7 }, second);
+    expect(await last.text()).toContain('"number":7.0,');
     await send("/queue", { clear: true }, second);
   });
 });

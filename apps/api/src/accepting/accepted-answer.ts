@@ -40,12 +40,8 @@ export function answerOfPrompt(
   answer: PromptAnswer,
 ): AnswerBytes & { jobs: Partial<Record<JobType, number>>; status?: 400 } {
   // What was given is shown with its digits.
-  if (answer.status === 400)
-    return {
-      ...{ location: "", jobs: {}, status: 400 },
-      answer: new Uint8Array(Buffer.from(stringifyExactJson(answer.body))),
-    };
-  const bytes = { location: "", answer: toBytes(answer.body) };
+  const bytes = { location: "", answer: new Uint8Array(Buffer.from(stringifyExactJson(answer.body))) };
+  if (answer.status === 400) return { ...bytes, jobs: {}, status: 400 };
   return { ...bytes, jobs: answer.job === null ? {} : { [answer.job.type]: 1 } };
 }
 

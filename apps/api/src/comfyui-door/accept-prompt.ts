@@ -1,4 +1,4 @@
-import { replaceNodes, type ObjectInfo, type Workflow } from "@genga/comfyui";
+import { replaceNodes, type ExactNumber, type ObjectInfo, type Workflow } from "@genga/comfyui";
 import {
   InvalidJobError,
   isTerminal,
@@ -18,6 +18,7 @@ import { type KnownServers } from "../servers/known-servers.ts";
 import { type JobCommands } from "../submissions/job-commands.ts";
 import { coerceInputs } from "./coerce-inputs.ts";
 import { emptyErrors, refusalOfGraph } from "./node-errors.ts";
+import { nextNumber, shownNumber } from "./prompt-number.ts";
 import { isNode, noOutputs, readPrompt, type ReadPrompt } from "./read-prompt.ts";
 import { type RefusedGraph } from "./refused-graph.ts";
 import { rewriteGraph, withoutRewrites } from "./rewrite-graph.ts";
@@ -36,7 +37,7 @@ export interface PromptParts {
 export type PromptAnswer =
   | {
       status: 200;
-      body: { prompt_id: string; number: number; node_errors: Record<string, never> };
+      body: { prompt_id: string; number: number | ExactNumber; node_errors: Record<string, never> };
       job: Job | null;
     }
   | { status: 400; body: ServerRefusal };
@@ -63,7 +64,8 @@ export async function acceptPrompt(
     const { promptId, number, job } = read.hasOwnId
       ? await acceptOnce(read, principal.tenant.id, parts.prompts, create)
       : await create();
-    return { status: 200, body: { prompt_id: promptId, number, node_errors: {} }, job };
+    const answer = { prompt_id: promptId, number: shownNumber(number), node_errors: {} };
+    return { status: 200, body: answer, job };
   } catch (error) {
     if (error instanceof PromptRefusedError) return { status: 400, body: error.refusal };
     throw error;
@@ -223,10 +225,4 @@ function outputNodesOf({ graph, targets }: ReadPrompt, { isKnown, definitionOf }
   const chosen = ids.filter((id) => targets.includes(id));
   if (chosen.length === 0) throw noOutputs();
   return chosen;
-}
-
-/** A server counts its prompts. This number also grows with each prompt, and is the same idea on every process: the time. */
-function nextNumber(isFront: boolean): number {
-  const now = Date.now();
-  return isFront ? -now : now;
 }

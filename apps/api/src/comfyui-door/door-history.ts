@@ -10,6 +10,7 @@ import {
   type UnnamedDoorFile,
 } from "@genga/jobs";
 import { isTemporaryNode } from "@genga/workflows";
+import { shownNumber } from "./prompt-number.ts";
 import { withoutRewrites } from "./rewrite-graph.ts";
 import { isNewer } from "./server-version.ts";
 
@@ -89,7 +90,7 @@ export class DoorHistory {
 export function queueEntry(prompt: DoorPromptWithGraph, about: { isNewer: boolean }): string {
   const { number, promptId, outputNodes } = prompt;
   const { graph, extraData } = promptTexts(prompt, about);
-  return `[${number},${JSON.stringify(promptId)},${graph},${extraData},${JSON.stringify(outputNodes)}]`;
+  return `[${String(shownNumber(number))},${JSON.stringify(promptId)},${graph},${extraData},${JSON.stringify(outputNodes)}]`;
 }
 
 /** The graph as the client sent it, and its extra data with what a server adds, as JSON texts with all digits of numbers. */
