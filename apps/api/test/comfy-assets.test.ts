@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { createBLAKE3 } from "hash-wasm";
+import { assetsOfContentMax } from "@genga/jobs";
 import pg from "pg";
 import sharp from "sharp";
 import { recordedDefinitions, startApiUnderTest, type ApiUnderTest } from "./api-under-test.ts";
@@ -223,6 +224,27 @@ describe("content", () => {
     ])
       expect(await refusal(await fromHash({ hash: no }))).toEqual([404, "blob_not_found"]);
     expect(await refusal(await fromHash({}))).toEqual([422, "invalid_request"]);
+  });
+
+  test("has a bound of assets; beyond it an equal one is taken again", async () => {
+    const bytes = await picture();
+    const hash = await hashOf(bytes);
+    const { id } = await made(formOf(bytes));
+    await query(`INSERT INTO assets (id, tenant_id, upload_id, file_path, tags)
+      SELECT gen_random_uuid(), tenant_id, upload_id, number::text, '{}'
+      FROM assets, generate_series(2, ${assetsOfContentMax}) number WHERE id = '${id}'`);
+    for (const refused of [
+      await fromHash({ hash, file_path: "one more.png" }),
+      await send(formOf(bytes, { file_path: "one more.png" })),
+    ])
+      expect([refused.status, await refused.json()]).toMatchObject([
+        422,
+        { error: { code: "invalid_request", details: { problems: [{ field: "file_path" }] } } },
+      ]);
+    expect(await made(formOf(bytes))).toMatchObject({ id, created_new: false });
+    expect(await (await fromHash({ hash, file_path: "photo.png" })).json()).toMatchObject({ id });
+    expect((await remove(id)).status).toBe(204);
+    expect((await fromHash({ hash, file_path: "one more.png" })).status).toBe(201);
   });
 
   test("is kept for as long as an asset wants it, and never shorter", async () => {

@@ -141,6 +141,7 @@ describe("a job", () => {
         nodes_done: 1,
         nodes_total: 2,
         current_node: "2",
+        current_node_class: "SaveImage",
         step: 3,
         steps: 7,
         message: "Save Image 3/7",
@@ -371,7 +372,7 @@ const storedJob = async (id: string): Promise<Job> => {
 };
 const surroundings = {
   ...{ sight: new Sight({ role: "submit" }, []), baseUrl: "http://a.example", basePath: "" },
-  ...{ outputs: [], queuePosition: null, failure: null },
+  ...{ outputs: [], queuePosition: null, nodeClass: null, failure: null },
   keeping: { retention: { ageMs: null, jobs: null, bytes: null }, uploadsUnusedMs: null },
 };
 async function query(sql: string): Promise<void> {
@@ -398,7 +399,11 @@ describe("a graph", () => {
     const [image, text] = (await jobOf(source.id)).outputs;
     const follows = await submit(graphOf(reference(image!.id.toUpperCase())));
     const next = (await (await get(`${follows.id}/workflow`)).json()) as typeof shown;
-    expect(next.workflow["1"]!.inputs.image).toEqual({ $output: { from: source.id, output: 0 } });
+    expect(next.workflow["1"]!.inputs.image).toEqual({ __type: "core/ASSET", info: { id: image!.id } });
+    const again = await submit(next.workflow);
+    expect(await (await get(`${again.id}/workflow`)).json()).toEqual(next);
+    const ours = await api.request(`jobs/${again.id}/workflow`, { headers: own });
+    expect(JSON.stringify(await ours.json())).toContain(`{"$output":{"from":"${source.id}","output":0}}`);
     expect(await refusal(await post({ workflow: graphOf(reference(text!.id)) }))).toEqual([
       422,
       "missing_asset",
@@ -514,7 +519,7 @@ describe("a stream", () => {
     expect(await stream.until("status")).toEqual({ status: "running", queue_position: null });
     api.worker.signalProgress(leased, 60, { node: "2", nodesDone: 1, nodesTotal: 2 });
     const progress = await stream.until("progress", ({ value }) => value === 0.6);
-    expect(progress).toMatchObject({ current_node: "2", nodes_done: 1, nodes_total: 2 });
+    expect(progress).toMatchObject({ current_node: "2", current_node_class: "SaveImage", nodes_done: 1 });
     await api.worker.complete(leased, [{ filename: "a.png", body: Buffer.from("png") }]);
     const output = await stream.until("output");
     expect(await stream.next()).toEqual(["status", { status: "succeeded", queue_position: null }]);
@@ -555,6 +560,7 @@ describe("a stream", () => {
         return Promise.resolve([{ name: "a.png" }]);
       },
       ...{ positionOf: () => Promise.resolve(null), positionEveryMs: 0 },
+      nodeClassOf: () => Promise.resolve(null),
       picture: () => Promise.resolve(null),
     });
     const watched = {

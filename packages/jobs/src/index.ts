@@ -244,7 +244,13 @@ export {
 export { leaseNumberOfFolder, outputFolderKey, outputStorageKey } from "./ports/output-storage.ts";
 export { partialFileAgeMs, type OutputStorage, type CheckedFile } from "./ports/output-storage.ts";
 export { type StoredFile } from "./ports/output-storage.ts";
-export { type Asset, type AssetFields, type AssetFinder, type AssetStore } from "./ports/asset-store.ts";
+export {
+  type Asset,
+  type AssetFields,
+  type AssetFinder,
+  assetsOfContentMax,
+  type AssetStore,
+} from "./ports/asset-store.ts";
 export {
   readUploadName,
   uploadFolder,

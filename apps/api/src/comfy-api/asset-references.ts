@@ -12,6 +12,11 @@ const problemsMax = 100;
 /** Different assets in one graph: as many ids go into one statement. */
 const assetsMax = 1_000;
 
+/** How a graph names an asset. */
+export function assetReference(id: string): object {
+  return { [typeMember]: assetType, info: { id } };
+}
+
 /**
  * Replaces the references to assets in a graph (`{"__type": "core/ASSET", "info": {"id": …}}`) by what our own graphs have in
  * their places. The id alone counts; hash and path are hints.

@@ -7,6 +7,8 @@ import { comfyProgressOf, comfyStatusOf, type ComfyStatus } from "./comfy-job-vi
 interface ComfyJobStreamParts {
   /** The job's outputs, as the Comfy API v2 has them. */
   outputs: () => Promise<Record<string, unknown>[]>;
+  /** The class of a node of the job; `null` = it is not known. */
+  nodeClassOf: (node: string | null) => Promise<string | null>;
   positionOf: (job: Job) => Promise<number | null>;
   /** It is counted again after so long. */
   positionEveryMs: number;
@@ -130,7 +132,8 @@ export class ComfyJobStream implements JobStream {
 
   async #sendProgress(progress: JobProgress): Promise<void> {
     this.#node = progress.node;
-    await this.#stream.send("progress", comfyProgressOf(progress));
+    const nodeClass = await this.#parts.nodeClassOf(progress.node);
+    await this.#stream.send("progress", comfyProgressOf(progress, { nodeClass }));
   }
 
   /** A picture may take a moment to come from the worker, for which nothing else is to wait. One that fails is left out. */

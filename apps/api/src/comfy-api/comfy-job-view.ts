@@ -39,12 +39,15 @@ export interface ComfyJobSurroundings extends AssetSurroundings {
   outputs: readonly JobOutput[];
   /** The tenant's own jobs that come first; `null` for a job that does not wait. */
   queuePosition: number | null;
+  /** The class of the node that runs; `null` = none, or it is not known. */
+  nodeClass: string | null;
   /** The failure of its last attempt, which has the traceback if the job failed by it; `null` = there is none. */
   failure: JobFailure | null;
 }
 
 export function viewOfComfyJob(job: Job, surroundings: ComfyJobSurroundings): Record<string, unknown> {
-  const { outputs, queuePosition, basePath, keeping } = surroundings;
+  const { outputs, queuePosition, nodeClass, basePath, keeping } = surroundings;
+  const isDone = job.status === "completed";
   const links = `${basePath}${comfyApiPrefix}/jobs/${job.id}`;
   return {
     ...{ id: job.id, status: comfyStatusOf(job) },
@@ -53,7 +56,7 @@ export function viewOfComfyJob(job: Job, surroundings: ComfyJobSurroundings): Re
     completed_at: job.finishedAt?.toISOString() ?? null,
     expires_at: expiryOf(job, keeping.retention),
     queue_position: queuePosition,
-    progress: job.status === "queued" ? null : comfyProgressOf(job.progress, job.status === "completed"),
+    progress: job.status === "queued" ? null : comfyProgressOf(job.progress, { nodeClass, isDone }),
     outputs: outputs.map((output) => viewOfComfyOutput(output, surroundings)),
     error: errorOf(job, surroundings),
     metrics: {
@@ -65,8 +68,11 @@ export function viewOfComfyJob(job: Job, surroundings: ComfyJobSurroundings): Re
   };
 }
 
-/** @param isDone the job has completed, whatever was reported last */
-export function comfyProgressOf(progress: JobProgress, isDone = false): Record<string, unknown> {
+/** @param about.isDone the job has completed, whatever was reported last */
+export function comfyProgressOf(
+  progress: JobProgress,
+  { nodeClass, isDone = false }: { nodeClass: string | null; isDone?: boolean },
+): Record<string, unknown> {
   const { percent, node, nodeTitle, step, steps, nodesDone, nodesTotal } = progress;
   const [at, of] = [whole(step), whole(steps)];
   const said = [nodeTitle, at === null || of === null ? null : `${at}/${of}`].filter((part) => part !== null);
@@ -74,7 +80,7 @@ export function comfyProgressOf(progress: JobProgress, isDone = false): Record<s
     value: isDone ? 1 : Math.min(Math.max(percent / 100, 0), 1),
     nodes_done: (isDone ? whole(nodesTotal) : whole(nodesDone)) ?? 0,
     nodes_total: whole(nodesTotal) ?? 0,
-    ...{ current_node: node, current_node_class: null, step: at, steps: of },
+    ...{ current_node: node, current_node_class: nodeClass, step: at, steps: of },
     message: said.length === 0 ? null : said.join(" "),
   };
 }

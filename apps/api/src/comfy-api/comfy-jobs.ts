@@ -1,8 +1,11 @@
-import { StoreUnavailableError, type Job, type JobOutput, type JobReader } from "@genga/jobs";
+import { StoreUnavailableError, type Job, type JobReader } from "@genga/jobs";
+import { withOutputsShownInText } from "@genga/workflows";
 import { Sight } from "../access/sight.ts";
 import { type JobDetails, type Viewer } from "../jobs/job-details.ts";
 import { type AssetSurroundings, viewOfComfyOutput } from "./asset-view.ts";
+import { assetReference } from "./asset-references.ts";
 import { viewOfComfyJob } from "./comfy-job-view.ts";
+import { NodeClasses } from "./node-classes.ts";
 
 interface ComfyJobsParts {
   jobs: JobReader;
@@ -18,24 +21,27 @@ export interface ComfyViewer extends Viewer {
 /** Views of jobs as the Comfy API v2 has them. */
 export class ComfyJobs {
   readonly #parts: ComfyJobsParts;
+  readonly #nodeClasses: NodeClasses;
 
   constructor(parts: ComfyJobsParts) {
     this.#parts = parts;
+    this.#nodeClasses = new NodeClasses(parts.jobs);
   }
 
   async of(job: Job, { principal, baseUrl, basePath }: ComfyViewer): Promise<Record<string, unknown>> {
     const { jobDetails, keeping } = this.#parts;
     const own = this.#parts.jobs.of(job.tenantId);
     const hasFailed = job.status === "failed" || job.status === "timeout";
-    const [sight, outputs, queuePosition, attempts]: [Sight, JobOutput[], number | null, Attempts] =
-      await Promise.all([
-        jobDetails.sightOf(principal),
-        job.status === "completed" ? own.listOutputs(job.id) : [],
-        this.positionOf(job),
-        hasFailed ? own.listAttempts(job.id) : [],
-      ]);
+    const [sight, outputs, queuePosition, attempts, nodeClass] = await Promise.all([
+      jobDetails.sightOf(principal),
+      job.status === "completed" ? own.listOutputs(job.id) : [],
+      this.positionOf(job),
+      hasFailed ? own.listAttempts(job.id) : [],
+      this.nodeClassOf(job, job.progress.node),
+    ]);
     const failure = attempts.at(-1)?.failure ?? null;
-    return viewOfComfyJob(job, { baseUrl, basePath, keeping, sight, outputs, queuePosition, failure });
+    const read = { sight, outputs, queuePosition, nodeClass, failure };
+    return viewOfComfyJob(job, { baseUrl, basePath, keeping, ...read });
   }
 
   /** A job that was stored just now. Its client must learn its id, so what cannot be read is left out. */
@@ -46,7 +52,7 @@ export class ComfyJobs {
       if (!(error instanceof StoreUnavailableError)) throw error;
       const { principal, baseUrl, basePath } = viewer;
       const sight = new Sight(principal, []);
-      const unknown = { sight, outputs: [], queuePosition: null, failure: null };
+      const unknown = { sight, outputs: [], queuePosition: null, nodeClass: null, failure: null };
       return viewOfComfyJob(job, { baseUrl, basePath, keeping: this.#parts.keeping, ...unknown });
     }
   }
@@ -61,6 +67,28 @@ export class ComfyJobs {
     const outputs = await this.#parts.jobs.of(job.tenantId).listOutputs(job.id);
     return outputs.map((output) => viewOfComfyOutput(output, { baseUrl, keeping: this.#parts.keeping }));
   }
-}
 
-type Attempts = Awaited<ReturnType<ReturnType<JobReader["of"]>["listAttempts"]>>;
+  /** The class of a node of the job; `null` = it is not known. */
+  nodeClassOf(job: Job, node: string | null): Promise<string | null> {
+    return this.#nodeClasses.of(job, node);
+  }
+
+  /**
+   * The graph of a job as it was sent, as JSON text, also with numbers that JavaScript rounds. An output that it reads is named as the
+   * asset that it is; one that does not exist yet, or any more, as on our own API.
+   */
+  async workflowOf({ id, tenantId }: Job): Promise<string | null> {
+    const own = this.#parts.jobs.of(tenantId);
+    const parameters = await own.findParameters(id);
+    if (parameters === null) return null;
+    const { workflow, inputs } = parameters;
+    const read = new Map<string, string>();
+    for (const from of new Set(inputs.map((input) => input.from)))
+      for (const { id: output, index, kind } of await own.listOutputs(from))
+        if (kind === "file") read.set(`${from} ${index}`, output);
+    return withOutputsShownInText(workflow, inputs, ({ from, output }) => {
+      const asset = read.get(`${from} ${output}`);
+      return asset === undefined ? undefined : assetReference(asset);
+    });
+  }
+}

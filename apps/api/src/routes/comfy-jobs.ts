@@ -1,4 +1,4 @@
-import { withOutputsShownInText } from "@genga/workflows";
+import { JobNotFoundError } from "@genga/jobs";
 import { type Response } from "express";
 import { z } from "zod";
 import { comfyStatusOf } from "../comfy-api/comfy-job-view.ts";
@@ -6,7 +6,7 @@ import { type ComfyViewer } from "../comfy-api/comfy-jobs.ts";
 import { type ApiDependencies } from "../dependencies.ts";
 import { basePathOf } from "../http/base-url.ts";
 import { comfyApiPrefix } from "../http/paths.ts";
-import { foundJob, foundParameters } from "../jobs/found-jobs.ts";
+import { foundJob } from "../jobs/found-jobs.ts";
 import { route } from "../routing/route.ts";
 import { comfyBody, comfyJson, jsonInBytes, singleUseKey } from "./comfy-contents.ts";
 import { keyOf, submissionHeaders } from "./submission-headers.ts";
@@ -99,11 +99,10 @@ export const getComfyJobWorkflow = route({
   access: "read",
   summary: "The graph of a job",
   answers: { 200: { description: "The graph.", content: comfyBody } },
-  handler: async ({ id, principal }, { ownJobs }: Pick<Viewing, "ownJobs">) => {
-    const own = ownJobs(principal);
-    const { workflow, inputs } = await foundParameters(own, await foundJob(own, id));
-    // As it was sent: also with numbers that JavaScript rounds.
-    const graph = withOutputsShownInText(workflow, inputs);
+  handler: async ({ id, principal }, { ownJobs, comfyJobs }: Viewing) => {
+    const graph = await comfyJobs.workflowOf(await foundJob(ownJobs(principal), id));
+    // It was removed meanwhile.
+    if (graph === null) throw new JobNotFoundError(id);
     const content = `{"workflow":${graph},"format":"api"}`;
     return { text: { mediaType: "application/json", content } };
   },

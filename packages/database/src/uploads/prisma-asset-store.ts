@@ -1,8 +1,10 @@
 import {
   type Asset,
   type AssetFields,
+  assetsOfContentMax,
   type AssetStore,
   type IdempotencyClaim,
+  InvalidJobError,
   type Upload,
 } from "@genga/jobs";
 import { v7 as uuidv7, validate as isUuid } from "uuid";
@@ -38,7 +40,11 @@ export class PrismaAssetStore implements AssetStore {
           ))
         )
           return null;
-        const id = await insertAsset(transaction, { tenantId, uploadId, fields });
+        const asked = { tenantId, uploadId, fields };
+        const hasRoom = await hasRoomForAsset(transaction, uploadId);
+        const known = hasRoom ? null : await keepAsset(transaction, asked);
+        if (!hasRoom && known === null) throw tooManyAssets();
+        const id = known ?? (await insertAsset(transaction, asked));
         if (claim !== undefined)
           await fulfilClaim(transaction, {
             claim,
@@ -64,6 +70,7 @@ export class PrismaAssetStore implements AssetStore {
         if (uploadId === false) return null;
         // The row of the upload is locked, so that two equal requests do not make two equal records.
         const known = await keepAsset(transaction, { tenantId, uploadId, fields });
+        if (known === null && !(await hasRoomForAsset(transaction, uploadId))) throw tooManyAssets();
         const id = known ?? (await insertAsset(transaction, { tenantId, uploadId, fields }));
         return { asset: await assetOf(transaction, id), isNew: known === null };
       }),
@@ -122,6 +129,22 @@ async function isUsedNow(transaction: Prisma.TransactionClient, wanted: Prisma.S
     WHERE id = (SELECT id FROM uploads WHERE ${wanted} ORDER BY id LIMIT 1)
     RETURNING id`;
   return used?.id ?? false;
+}
+
+/** The row of the upload is locked, so that nobody else adds one. */
+async function hasRoomForAsset(transaction: Prisma.TransactionClient, uploadId: string): Promise<boolean> {
+  const [row] = await transaction.$queryRaw<[{ assets: number }]>`
+    SELECT count(*)::int AS assets FROM (
+      SELECT FROM assets WHERE upload_id = ${uploadId}::uuid AND coalesce(expires_at > now(), true)
+      LIMIT ${assetsOfContentMax}::int) found`;
+  return row.assets < assetsOfContentMax;
+}
+
+function tooManyAssets(): InvalidJobError {
+  const message =
+    `There are ${assetsOfContentMax} assets of this content, as many as there may be. Remove some, or name one of them ` +
+    "again by the same file_path and tags.";
+  return new InvalidJobError([{ path: "file_path", code: "too-many-assets", message }]);
 }
 
 interface NewRecord {

@@ -24,11 +24,15 @@ export interface AssetFields {
 }
 
 /** Every method throws `StoreUnavailableError` when the database cannot be reached. */
+/** Records of one content of a tenant, so that nobody can fill the table without sending files. */
+export const assetsOfContentMax = 10_000;
+
 export interface AssetStore extends AssetFinder {
   /**
-   * Makes a record over an upload, which counts as just used, and notes it under the request's key in the same transaction.
+   * Makes a record over an upload, which counts as just used, and notes it under the request's key in the same transaction. Of
+   * `assetsOfContentMax` records one with the same path and tags is taken again.
    * @returns `null` = the upload was removed meanwhile
-   * @throws ClaimLostError
+   * @throws ClaimLostError @throws InvalidJobError `too-many-assets`
    */
   makeAsset(
     upload: Pick<Upload, "id" | "tenantId">,
@@ -40,6 +44,7 @@ export interface AssetStore extends AssetFinder {
    * the longer of the two was to be.
    * @param blake3 lowercase hex
    * @returns `null` = the tenant has no such upload
+   * @throws InvalidJobError `too-many-assets`
    */
   makeAssetOfContent(
     tenantId: string,

@@ -106,19 +106,23 @@ export function withOutputsShown(parameters: Json, inputs: readonly NewJobInput[
   return shown(parameters, 4);
 }
 
+type ReadOutput = Pick<NewJobInput, "name" | "from" | "output">;
+
 /**
  * A graph's text with references to outputs in place of their stand-ins, as the client may write it, too. A stand-in's
  * name stands nowhere else in a graph.
+ * @param referenceTo the words of another API; `undefined` = those of our own
  */
 export function withOutputsShownInText(
   workflow: string,
-  inputs: readonly Pick<NewJobInput, "name" | "from" | "output">[],
+  inputs: readonly ReadOutput[],
+  referenceTo: (input: ReadOutput) => object | undefined = () => undefined,
 ): string {
-  return inputs.reduce(
-    (text, { name, from, output }) =>
-      text.replaceAll(JSON.stringify(name), JSON.stringify({ [outputMember]: { from, output } })),
-    workflow,
-  );
+  return inputs.reduce((text, input) => {
+    const { name, from, output } = input;
+    const reference = JSON.stringify(referenceTo(input) ?? { [outputMember]: { from, output } });
+    return text.replaceAll(JSON.stringify(name), () => reference);
+  }, workflow);
 }
 
 /** The hash of no upload; the same for the same place in any graph. */
