@@ -22,6 +22,7 @@ beforeAll(async () => {
       HOST: "0.0.0.0",
       BODY_BYTES_AT_ONCE: String(40 * mebibyte),
       TRUSTED_PROXIES: "loopback",
+      COMFYUI_DOOR_PORT: "0",
     },
   });
   other = await api.startAnother();
@@ -242,7 +243,17 @@ test("requests under way at once are limited over all processes, and each end ma
   }
   expect(await refused.json()).toMatchObject({ limit: { name: "requests-at-once", max: 2, used: 2 } });
   expect((await look(keys.studio)).status).toBe(200);
+  // Clients of ComfyUI know no refusal: theirs wait, and the one that leaves is forgotten.
+  const leaving = new AbortController();
+  const left = fetch(`${api.doorUrl!}/queue`, { headers: as(keys.third), signal: leaving.signal });
+  const waiting = Array.from({ length: 5 }, () =>
+    fetch(`${api.doorUrl!}/queue`, { headers: as(keys.third) }),
+  );
+  expect(await Promise.race([...waiting, sleep(100, "waiting")])).toBe("waiting");
+  leaving.abort();
+  await expect(left).rejects.toThrow();
   for (const request of slow) request.destroy();
+  expect((await Promise.all(waiting)).map(({ status }) => status)).toEqual([200, 200, 200, 200, 200]);
   let { status } = await look(keys.third);
   while (status === 429) ({ status } = await look(keys.third));
   expect(status).toBe(200);

@@ -97,6 +97,30 @@ test("gives out no more places than there are, whatever processes race for them,
   expect(await other.takePlace("event-streams", "studio", 5)).toEqual({ used: 5 });
 });
 
+test("counts together what comes together, and refuses only what is too much", async () => {
+  const admissions = open();
+  await untilShared(admissions);
+  const send = (count: number): Promise<({ used: number } | null)[]> =>
+    Promise.all(Array.from({ length: count }, () => admissions.countRequest("studio", 6)));
+  expect(await send(4)).toEqual([null, null, null, null]);
+  const answers = await send(4);
+  expect(answers.map((answer) => answer === null)).toEqual([true, true, false, false]);
+  expect(answers[3]).toMatchObject({ used: 8 });
+  expect(await send(1)).not.toEqual([null]);
+});
+
+test("a place that is given back before it was taken in Redis is free there", async () => {
+  const admissions = open();
+  await untilShared(admissions);
+  const taking = admissions.takePlace("event-streams", "studio", 1);
+  const place = await taking;
+  if (!("release" in place)) throw new Error("There was no place.");
+  const again = admissions.takePlace("event-streams", "studio", 2);
+  place.release();
+  expect(await again).toHaveProperty("release");
+  expect(await placesOf("studio")).toHaveLength(1);
+});
+
 test("frees the places of a process that died, and keeps those of one that lives", async () => {
   const placeLeaseMs = 1_500;
   const proxy = await openProxy();

@@ -25,6 +25,13 @@ const retryAfterSeconds: Record<PlaceKind | "body-bytes-at-once", number> = {
   "body-bytes-at-once": 2,
 };
 
+/** A request that waits for its turn is refused after this time … */
+const turnMsMax = 60_000;
+/** … and looks again after this one at the latest: requests in other processes hold places, too. */
+const turnLookMs = 500;
+/** Requests of one tenant that wait in this process. */
+const turnsMax = 10_000;
+
 /** Uploads of one tenant that this process receives at once: each fills the disk while it arrives, however slowly. */
 const uploadsMax = 8;
 
@@ -36,6 +43,8 @@ export class TenantAdmission {
   readonly #rooms = new WeakMap<Response, () => void>();
   /** Uploads under way by tenant. */
   readonly #uploads = new Map<string, number>();
+  /** Requests that wait until another one of their tenant has ended, by tenant. */
+  readonly #turns = new Map<string, Set<() => void>>();
 
   constructor(parts: TenantAdmissionParts) {
     this.#parts = parts;
@@ -43,12 +52,31 @@ export class TenantAdmission {
 
   /** Runs after authentication. What the request takes of the limits is released when its response ends. */
   readonly admit: RequestHandler = async (request, response, next) => {
+    if (await this.#admit(request, response, (id, max) => this.#takePlace(id, max))) next();
+  };
+
+  /**
+   * As `admit`, for clients of servers that take any number of requests: one that is too much at once waits until others of the
+   * tenant have ended. Such clients take a refusal for the answer, and give a prompt up for lost.
+   */
+  readonly admitInTurn: RequestHandler = async (request, response, next) => {
+    const take = (id: string, max: number): Promise<Place | { used: number }> =>
+      this.#placeInTurn(id, max, response);
+    if (await this.#admit(request, response, take)) next();
+  };
+
+  /** @returns false when the client has left meanwhile */
+  async #admit(
+    request: Request,
+    response: Response,
+    take: (tenantId: string, max: number) => Promise<Place | { used: number }>,
+  ): Promise<boolean> {
     const { limits, admissions } = this.#parts;
     const { id } = principalOf(response).tenant;
     const { requestsPerMinute, requestsAtOnce } = await limits.of(id);
     const [full, place] = await Promise.all([
       admissions.countRequest(id, requestsPerMinute),
-      admissions.takePlace("requests-at-once", id, requestsAtOnce),
+      take(id, requestsAtOnce),
     ]);
     if ("release" in place) this.#releaseAtEnd(response, place);
     if (full !== null) {
@@ -60,8 +88,40 @@ export class TenantAdmission {
     if ("used" in place) throw noPlace("requests-at-once", requestsAtOnce, place.used);
     await this.#makeRoomForBody(request, response, id);
     // Waiting for room may have taken so long that the client has left.
-    if (!response.destroyed) next();
-  };
+    return !response.destroyed;
+  }
+
+  #takePlace(tenantId: string, max: number): Promise<Place | { used: number }> {
+    return this.#parts.admissions.takePlace("requests-at-once", tenantId, max);
+  }
+
+  async #placeInTurn(tenantId: string, max: number, response: Response): Promise<Place | { used: number }> {
+    const until = performance.now() + turnMsMax;
+    for (;;) {
+      const place = await this.#takePlace(tenantId, max);
+      if ("release" in place || performance.now() > until || response.closed) return place;
+      if ((this.#turns.get(tenantId)?.size ?? 0) >= turnsMax) return place;
+      await this.#turnOf(tenantId, response);
+    }
+  }
+
+  /** Until a request of the tenant has ended here, a moment has passed, or the client has left. */
+  async #turnOf(tenantId: string, response: Response): Promise<void> {
+    const waiting = this.#turns.get(tenantId) ?? new Set();
+    this.#turns.set(tenantId, waiting);
+    await new Promise<void>((resolve) => {
+      const go = (): void => {
+        clearTimeout(timer);
+        waiting.delete(go);
+        if (waiting.size === 0 && this.#turns.get(tenantId) === waiting) this.#turns.delete(tenantId);
+        response.off("close", go);
+        resolve();
+      };
+      const timer = setTimeout(go, turnLookMs);
+      response.once("close", go);
+      waiting.add(go);
+    });
+  }
 
   /**
    * Admits a request of an open route, as one of this principal.
@@ -144,8 +204,11 @@ export class TenantAdmission {
 
   #releaseAtEnd(response: Response, place: Place): void {
     this.#places.set(response, place);
+    const { id } = principalOf(response).tenant;
     const release = (): void => {
       place.release();
+      const [next] = this.#turns.get(id) ?? [];
+      next?.();
     };
     if (response.closed) release();
     else response.once("close", release);
