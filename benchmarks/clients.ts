@@ -42,6 +42,8 @@ interface Outcome {
   lost: number;
   /** Jobs that were rendered more than once; `null` = the server keeps no picture by which that could be told. */
   twice: number | null;
+  /** What the client said of those that are lost. */
+  reasons: readonly string[];
 }
 
 async function openClients(folder: string): Promise<Client[]> {
@@ -75,13 +77,13 @@ async function runWithFault(
   const running = run(url, colors.map(graphOf), deadlineMs);
   while ((await begun()) - before < colors.length * faultShare) await sleep(lookEveryMs);
   await cause();
-  const { isDone } = await running;
+  const { isDone, reasons = [] } = await running;
   const renders = await Promise.all(simulators().map((simulator) => countRenders(simulator, colors)));
   const sums = colors.map((_color, place) => renders.reduce((sum, counts) => sum + (counts[place] ?? 0), 0));
   const done = isDone.filter((is) => is).length;
   const keepsPictures = sums.some((times) => times > 0);
   const twice = keepsPictures ? sums.filter((times) => times > 1).length : null;
-  return { done, lost: colors.length - done, twice };
+  return { done, lost: colors.length - done, twice, reasons };
 }
 
 /** On one server, which is killed and comes back. */
@@ -176,6 +178,7 @@ export async function run(options: Options): Promise<Row[]> {
       const ours = await through(client, options, colors, services.databaseUrl);
       const alone = await direct(client, options, colors, folder);
       console.log(`${client.name}: through Genga ${shown(ours)}; on one server ${shown(alone)}`);
+      for (const reason of ours.reasons) console.log(`  through Genga: ${reason}`);
       rows.push({
         ...{ bench: "clients", figure: `${client.name}: jobs done through Genga`, value: ours.done },
         ...{ unit: `of ${options.jobs}`, note: `${shown(ours)}; on one server ${shown(alone)}` },

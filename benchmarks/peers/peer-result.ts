@@ -5,9 +5,11 @@ export const peerResultSchema = z.object({
   wallMs: z.number(),
   /** By the place of the graph: whether the peer ended the job well and fetched its picture within the deadline. */
   isDone: z.array(z.boolean()),
+  /** What the peer said of jobs that are not done, each once. */
+  reasons: z.array(z.string()).default([]),
 });
 
-export type PeerResult = z.infer<typeof peerResultSchema>;
+export type PeerResult = z.input<typeof peerResultSchema>;
 
 /** Runs all graphs at once; a job that throws or is not done at the deadline is not done. */
 export async function runAll<Graph>(
@@ -17,13 +19,14 @@ export async function runAll<Graph>(
 ): Promise<PeerResult> {
   const startedAt = performance.now();
   const isDone = graphs.map(() => false);
+  const reasons = new Set<string>();
   const all = Promise.all(
     graphs.map(async (graph, place) => {
       try {
         await runOne(graph);
         isDone[place] = true;
-      } catch {
-        // Not done: that is the result.
+      } catch (error) {
+        reasons.add(String(error).slice(0, 200));
       }
     }),
   );
@@ -31,7 +34,7 @@ export async function runAll<Graph>(
   const deadline = new Promise((resolve) => (timer = setTimeout(resolve, deadlineMs)));
   await Promise.race([all, deadline]);
   clearTimeout(timer);
-  return { wallMs: performance.now() - startedAt, isDone: [...isDone] };
+  return { wallMs: performance.now() - startedAt, isDone: [...isDone], reasons: [...reasons] };
 }
 
 /** @throws Error when there is no picture at this URL */

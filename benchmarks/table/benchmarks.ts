@@ -32,7 +32,7 @@ export const benchmarks: readonly Benchmark[] = [
   {
     name: "pipeline",
     entry: "benchmarks/pipeline.ts",
-    args: ["--jobs", "2000", "--rounds", "2"],
+    args: ["--jobs", "4000", "--rounds", "2"],
     minutesMax: 6,
   },
   {
@@ -55,8 +55,8 @@ export const benchmarks: readonly Benchmark[] = [
     minutesMax: 6,
   },
   { name: "progress", entry: "benchmarks/progress.ts", args: ["--seconds", "10"], minutesMax: 4 },
-  { name: "progress-state", entry: "benchmarks/progress-state.ts", args: ["--seconds", "5"], minutesMax: 4 },
-  { name: "page", entry: "benchmarks/page.ts", args: ["--minutes", "0.5"], minutesMax: 8 },
+  { name: "progress-state", entry: "benchmarks/progress-state.ts", args: ["--seconds", "10"], minutesMax: 4 },
+  { name: "page", entry: "benchmarks/page.ts", args: ["--minutes", "0.4"], minutesMax: 8 },
   {
     name: "streams",
     entry: "benchmarks/streams.ts",
