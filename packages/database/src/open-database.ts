@@ -152,7 +152,7 @@ export function openDatabase(options: DatabaseOptions): Database {
     }),
     jobAnnouncer: new PrismaJobAnnouncer({ database: client, limits }),
     jobRuns: new PrismaJobRuns({
-      ...{ database: client, prepared: hot.statements, renewals: renewals.client, limits },
+      ...{ database: client, prepared: hot.statements, renewals: renewals.statements, limits },
     }),
     takeBacks: new PrismaTakeBacks({ database: client, prepared: hot.statements, limits }),
     idempotency: new PrismaIdempotencyStore(client),
@@ -165,7 +165,7 @@ export function openDatabase(options: DatabaseOptions): Database {
     guessedLanes: new PrismaGuessedLanes(client, new LaneRows({ lanesMax: options.lanesMax ?? Infinity })),
     jobMarks: new PrismaJobMarks(client),
     lanePauses: new PrismaLanePauses(client),
-    servers: new PrismaServerStore({ database: client, renewals: renewals.client }),
+    servers: new PrismaServerStore({ database: client, statements, renewals: renewals.statements }),
     serverUpkeep: new PrismaServerUpkeep(client),
     serverSources: new PrismaServerSources(client),
     farm: new PrismaFarmStore(client),

@@ -36,8 +36,9 @@ const connectTimeoutShare = 0.5;
 const silenceMs = 2_000;
 
 export interface Connection {
+  /** Made when it is first asked for. Its first statement takes a tenth of a second of processor time: it reads the whole schema. */
   readonly client: PrismaClient;
-  /** For statements with large parameters. */
+  /** For statements with large parameters, and where nothing else needs the client. */
   readonly statements: PlainStatements;
   /** Waits for running statements. May be called again; later statements are refused. */
   close(): Promise<void>;
@@ -69,12 +70,18 @@ export function createConnection(options: ConnectionOptions): Connection {
   });
   // An idle connection that breaks leaves the pool, and the next statement opens a new one.
   pool.on("error", () => undefined);
-  const client = new PrismaClient({ adapter: new PrismaPg(pool), errorFormat: "minimal" });
+  let client: PrismaClient | undefined;
   let closed: Promise<void> | undefined;
+  const close = async (): Promise<void> => {
+    await client?.$disconnect();
+    await pool.end();
+  };
   return {
-    client,
+    get client() {
+      return (client ??= new PrismaClient({ adapter: new PrismaPg(pool), errorFormat: "minimal" }));
+    },
     statements: new PlainStatements(pool),
-    close: () => (closed ??= client.$disconnect().then(() => pool.end())),
+    close: () => (closed ??= close()),
   };
 }
 

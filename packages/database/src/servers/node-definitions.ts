@@ -1,6 +1,7 @@
 import { type ServerLease, type StoredDefinitions } from "@genga/jobs";
 import { toStoredJson } from "../connection/stored-json.ts";
-import { Prisma, type PrismaClient } from "../generated/client.ts";
+import { type Statements } from "../connection/plain-statements.ts";
+import { Prisma } from "../generated/client.ts";
 import { isOwned, leaseRows } from "./owned-servers.ts";
 
 /** The server, locked if it is owned under this lease. */
@@ -14,7 +15,7 @@ const leftBehind = (hash: string): Prisma.Sql => Prisma.sql`
 
 /** @returns false if the server is not held under the lease */
 export async function saveDefinitions(
-  database: PrismaClient,
+  database: Statements,
   lease: ServerLease,
   { hash, objectInfo, replacements }: StoredDefinitions & { hash: string },
 ): Promise<boolean> {
@@ -31,7 +32,7 @@ export async function saveDefinitions(
 
 /** @returns `not-stored` = nothing is stored under the hash, and nothing was changed */
 export async function nameDefinitions(
-  database: PrismaClient,
+  database: Statements,
   lease: ServerLease,
   hash: string,
 ): Promise<"named" | "not-stored" | "not-held"> {

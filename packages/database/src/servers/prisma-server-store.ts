@@ -18,6 +18,7 @@ import { leaseEnd } from "../connection/lease-end.ts";
 import { cleanServerUrls, withoutUserInfo } from "./clean-server-urls.ts";
 import { recordAuditEvent } from "../tenants/audit-events.ts";
 import { withMappedErrors } from "../connection/database-errors.ts";
+import { type Statements } from "../connection/plain-statements.ts";
 import { Prisma, type PrismaClient } from "../generated/client.ts";
 import { toStoredJson } from "../connection/stored-json.ts";
 import { nameDefinitions, saveDefinitions } from "./node-definitions.ts";
@@ -47,10 +48,13 @@ const removedAtOnce = 20;
 export class PrismaServerStore implements ServerStore {
   readonly #database: PrismaClient;
   /** For renewals of leases, which must not wait behind other statements. */
-  readonly #renewals: PrismaClient;
+  readonly #renewals: Statements;
+  /** For node definitions, which are megabytes. */
+  readonly #statements: Statements;
 
-  constructor(options: { database: PrismaClient; renewals: PrismaClient }) {
+  constructor(options: { database: PrismaClient; statements: Statements; renewals: Statements }) {
     this.#database = options.database;
+    this.#statements = options.statements;
     this.#renewals = options.renewals;
   }
 
@@ -220,11 +224,11 @@ export class PrismaServerStore implements ServerStore {
   }
 
   saveDefinitions(lease: ServerLease, definitions: StoredDefinitions & { hash: string }): Promise<boolean> {
-    return withMappedErrors(() => saveDefinitions(this.#database, lease, definitions));
+    return withMappedErrors(() => saveDefinitions(this.#statements, lease, definitions));
   }
 
   nameDefinitions(lease: ServerLease, hash: string): Promise<"named" | "not-stored" | "not-held"> {
-    return withMappedErrors(() => nameDefinitions(this.#database, lease, hash));
+    return withMappedErrors(() => nameDefinitions(this.#statements, lease, hash));
   }
 
   removeUnusedDefinitions(unusedMs: number): Promise<number> {
@@ -244,7 +248,7 @@ export class PrismaServerStore implements ServerStore {
 
   findDefinitions(hash: string): Promise<StoredDefinitions | null> {
     return withMappedErrors(async () => {
-      const [row] = await this.#database.$queryRaw<StoredDefinitions[]>`
+      const [row] = await this.#statements.$queryRaw<StoredDefinitions[]>`
         SELECT object_info AS "objectInfo", replacements FROM node_definitions WHERE hash = ${hash}`;
       return row ?? null;
     });

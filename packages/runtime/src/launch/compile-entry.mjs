@@ -1,6 +1,15 @@
 import { randomUUID } from "node:crypto";
-import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { basename, dirname, join, relative, sep } from "node:path";
 import { pathToFileURL } from "node:url";
 import { build, stop } from "esbuild";
 import { folderOf, hashOf, mainFile, project } from "./compiled-entry.mjs";
@@ -9,9 +18,9 @@ import { folderOf, hashOf, mainFile, project } from "./compiled-entry.mjs";
 const unusedAfterMs = 3_600_000;
 
 /**
- * Compiles a TypeScript entry point and all sources of the project that it imports, as few files of JavaScript with source maps.
- * Third-party packages stay where they are. Several processes may do this at the same time: each writes a folder of its own,
- * and renames it when it is complete.
+ * Compiles a TypeScript entry point, all sources of the project that it imports, and the packages of `inlined`, as few files of
+ * JavaScript with source maps. All other packages stay where they are. Several processes may do this at the same time: each writes a
+ * folder of its own, and renames it when it is complete.
  *
  * @param {string} entry the path of the entry point
  * @param {string} cacheFolder
@@ -23,13 +32,7 @@ export async function compileEntry(entry, cacheFolder) {
   // First of all, because there is nothing to do where nothing can be written.
   mkdirSync(draft, { recursive: true });
   try {
-    const sources = new Map();
-    const { outputFiles } = await build({
-      ...options,
-      entryPoints: [{ in: entry, out: basename(mainFile, ".mjs") }],
-      outdir: draft,
-      plugins: [resolvePackages(sources), readSources(sources)],
-    });
+    const { outputFiles, sources } = await bundle(entry, draft);
     // On disk before the folder has its name: a start after a power failure trusts the name.
     for (const { path, contents } of outputFiles) writeFileSync(path, contents, { flush: true });
     const sorted = [...sources].toSorted(([one], [other]) => (one < other ? -1 : 1));
@@ -48,6 +51,33 @@ export async function compileEntry(entry, cacheFolder) {
   }
 }
 
+/**
+ * Joins an entry point and the sources of the project that it imports, and writes nothing. esbuild's own process stays until `stop`.
+ *
+ * @param {string} entry the path of the entry point
+ * @param {string} outdir where the files are to be written
+ * @returns {Promise<{ outputFiles: import("esbuild").OutputFile[], sources: Map<string, Uint8Array> }>} the files, and what was read
+ */
+async function bundle(entry, outdir) {
+  const sources = new Map();
+  const [area = "", name = ""] = relative(project, entry).split(sep);
+  noteManifest(join(project, area, name), sources);
+  const { outputFiles } = await build({
+    ...options,
+    entryPoints: [{ in: entry, out: basename(mainFile, ".mjs") }],
+    outdir,
+    plugins: [resolvePackages(sources), readSources(sources)],
+  });
+  return { outputFiles, sources };
+}
+
+/** What a source says of its own place, and the constants that it gets instead. */
+const ownPlace = {
+  "import.meta.url": "ownUrlOfModule",
+  "import.meta.filename": "ownFilenameOfModule",
+  "import.meta.dirname": "ownDirnameOfModule",
+};
+
 /** @type {import("esbuild").BuildOptions & { write: false }} */
 const options = {
   bundle: true,
@@ -57,8 +87,15 @@ const options = {
   format: "esm",
   target: "node20.19",
   outExtension: { ".js": ".mjs" },
+  // Node splits a module with a source map into its lines whenever it loads it.
+  minifyWhitespace: true,
   sourcemap: true,
   sourcesContent: false,
+  define: ownPlace,
+  // Packages that are not modules load others by it.
+  banner: {
+    js: 'import{createRequire as createRequireOfFile}from"node:module";const require=createRequireOfFile(import.meta.url);',
+  },
   // The settings of tsconfig.json that change what is emitted.
   tsconfigRaw: { compilerOptions: { target: "ES2023", verbatimModuleSyntax: true } },
   logLevel: "silent",
@@ -66,54 +103,109 @@ const options = {
 };
 
 /**
- * Own packages are compiled as well, and their manifests decide which file is imported. All others are imported as they are.
- * Own modules do nothing when they are imported, so a module or package of which nothing is used is left out: a worker does
- * not load what shows Bull Board.
+ * Third-party packages that are compiled as well, with all that they import: a process takes longer to load hundreds of small files
+ * than a few large ones. Of some only one module, as others of the same package are large and seldom needed.
+ */
+const inlined = new Set([
+  "@bull-board/api",
+  "@bull-board/express",
+  "@prisma/adapter-pg",
+  "@prisma/client/runtime/client",
+  "bullmq",
+  "content-disposition",
+  "express",
+  "file-type",
+  "helmet",
+  "image-size",
+  "ioredis",
+  "ipaddr.js",
+  "lru-cache",
+  "mime",
+  "p-retry",
+  "p-timeout",
+  "pg",
+  "pino",
+  "pino-pretty",
+  "prom-client",
+  "rate-limiter-flexible",
+  "undici",
+  "uuid",
+  "ws",
+  "yaml",
+  "zod",
+]);
+
+/** @param {string} path that is imported, such as `@scope/name/file.js` @returns {string} `@scope/name` */
+function packageOf(path) {
+  return path.split("/", path.startsWith("@") ? 2 : 1).join("/");
+}
+
+/**
+ * Own packages are compiled as well, and their manifests decide which file is imported, and that a module of which nothing is used is
+ * left out (`sideEffects`): a worker does not load what shows Bull Board. All other packages but those of `inlined` are imported as
+ * they are, unless nothing of them is used.
  */
 function resolvePackages(sources) {
-  const sideEffects = false;
   return {
     name: "packages",
-    setup({ onResolve, resolve }) {
-      onResolve({ filter: /./ }, async ({ path, kind, resolveDir, pluginData }) => {
-        if (kind === "entry-point" || pluginData === "resolved") return undefined;
-        const isOwn = path.startsWith("@genga/");
-        if (!isOwn && !path.startsWith(".")) return { path, external: true, sideEffects };
-        if (isOwn) {
-          const manifest = join(project, "packages", path.split("/")[1], "package.json");
-          sources.set(manifest, readFileSync(manifest));
-        }
-        return { ...(await resolve(path, { kind, resolveDir, pluginData: "resolved" })), sideEffects };
+    setup({ onResolve }) {
+      onResolve({ filter: /^[^./]/ }, ({ path, kind, importer }) => {
+        if (kind === "entry-point" || importer.includes(inPackage)) return undefined;
+        if (!path.startsWith("@genga/"))
+          return inlined.has(packageOf(path)) || inlined.has(path)
+            ? undefined
+            : { path, external: true, sideEffects: false };
+        noteManifest(join(project, "packages", path.split("/")[1]), sources);
+        return undefined;
       });
     },
   };
 }
 
+function noteManifest(folder, sources) {
+  const manifest = join(folder, "package.json");
+  if (!sources.has(manifest) && existsSync(manifest)) sources.set(manifest, readFileSync(manifest));
+}
+
 /**
- * Reads the sources for esbuild, and notes what was read. `import.meta.url` becomes the place of the source, because the sources
- * find other files by it.
+ * Reads the sources for esbuild, and notes what was read of the project. A module that says where it is gets the place of its source,
+ * because it finds other files by it.
  */
 function readSources(sources) {
+  const read =
+    (loader, placeOf = /./) =>
+    ({ path }) => {
+      if (!placeOf.test(path)) return undefined;
+      const contents = readFileSync(path);
+      if (!path.includes(inPackage)) sources.set(path, contents);
+      if (loader === "json") return { contents, loader };
+      return { contents: withOwnPlace(contents.toString(), path), loader, resolveDir: dirname(path) };
+    };
   return {
     name: "sources",
     setup({ onLoad }) {
-      onLoad({ filter: /\.ts$/ }, ({ path }) => {
-        const source = readFileSync(path);
-        sources.set(path, source);
-        const own = JSON.stringify(pathToFileURL(path).href);
-        return {
-          contents: source.toString().replaceAll("import.meta.url", () => own),
-          loader: "ts",
-          resolveDir: dirname(path),
-        };
-      });
-      onLoad({ filter: /\.json$/ }, ({ path }) => {
-        const contents = readFileSync(path);
-        sources.set(path, contents);
-        return { contents, loader: "json" };
-      });
+      onLoad({ filter: /\.ts$/ }, read("ts"));
+      onLoad({ filter: /\.json$/ }, read("json"));
+      onLoad({ filter: /\.mjs$/ }, read("js", /^(?!.*[\\/]node_modules[\\/])/));
+      onLoad({ filter: placed }, read("js"));
     },
   };
+}
+
+/** Modules of packages that say where they are. */
+const placed =
+  /[\\/]node_modules[\\/](bullmq[\\/]dist[\\/]cjs[\\/]classes[\\/]worker|ioredis[\\/]built[\\/](Command|utils[\\/]index)|msgpackr[\\/]dist[\\/]node|undici[\\/]index)\.c?js$/;
+const inPackage = `${sep}node_modules${sep}`;
+
+/** The constants are on the first line, so that all lines keep their numbers. */
+function withOwnPlace(source, path) {
+  const place = { url: pathToFileURL(path).href, filename: path, dirname: dirname(path) };
+  const constants = Object.entries(place).flatMap(([name, value]) => [
+    ...(source.includes(`import.meta.${name}`) ? [[ownPlace[`import.meta.${name}`], value]] : []),
+    ...(path.includes(inPackage) && source.includes(`__${name}`) ? [[`__${name}`, value]] : []),
+  ]);
+  const lines = constants.map(([name, value]) => `const ${name} = ${JSON.stringify(value)};`);
+  return source.replace(/^("use strict";)?/, (strict) => strict + lines.join(""));
 }
 
 /** Gives the draft its name, unless another process has just made the same. */

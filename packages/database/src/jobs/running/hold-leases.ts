@@ -1,6 +1,6 @@
 import { type HeartbeatResult, type JobEvent, type JobLease, type ProgressReport } from "@genga/jobs";
 import { isOneGiven } from "../../connection/given-rows.ts";
-import { type PreparedStatements } from "../../connection/plain-statements.ts";
+import { type PreparedStatements, type Statements } from "../../connection/plain-statements.ts";
 import { leaseEnd } from "../../connection/lease-end.ts";
 import { Prisma, type PrismaClient } from "../../generated/client.ts";
 import { eventColumns, eventFromRow, type EventRow } from "../job-rows.ts";
@@ -39,7 +39,7 @@ export function heldJobs(leases: JobLease[], condition = Prisma.sql`true`): Pris
 }
 
 export async function renewLeases(
-  database: PrismaClient,
+  database: Statements,
   leases: JobLease[],
   leaseMs: number,
 ): Promise<HeartbeatResult> {

@@ -16,7 +16,7 @@ import {
   type TicketReference,
 } from "@genga/jobs";
 import { withMappedErrors } from "../../connection/database-errors.ts";
-import { type PlainStatements } from "../../connection/plain-statements.ts";
+import { type PlainStatements, type Statements } from "../../connection/plain-statements.ts";
 import { type PrismaClient } from "../../generated/client.ts";
 import { passOnEnds } from "../dependencies/pass-on-ends.ts";
 import { listOwned } from "../../keeping/owned-files.ts";
@@ -40,14 +40,14 @@ export class PrismaJobRuns implements JobRuns {
   /** For what every job costs. */
   readonly #prepared: PlainStatements;
   /** For renewals of leases, which must not wait behind other statements. */
-  readonly #renewals: PrismaClient;
+  readonly #renewals: Statements;
   readonly #limits: RunningLimit;
   readonly #ends: AttemptEnds;
 
   constructor(options: {
     database: PrismaClient;
     prepared: PlainStatements;
-    renewals: PrismaClient;
+    renewals: Statements;
     limits: RunningLimit;
   }) {
     this.#database = options.database;
