@@ -12,6 +12,7 @@ import {
 import { type Logger } from "@genga/runtime";
 import { type RunMetrics } from "../metrics/run-metrics.ts";
 import { type OutageGuard } from "../timing/outage-guard.ts";
+import { SweepingTurn } from "./sweeping-turn.ts";
 
 export interface SweeperOptions {
   ownerId: string;
@@ -63,6 +64,7 @@ const definitionsUnusedMs = 10 * 60_000;
  */
 export class Sweeper {
   readonly #options: SweeperOptions;
+  readonly #turn: SweepingTurn;
   #passes = 0;
   /** The judge forgets lanes that it does not find any more. */
   #hadGuessedLanes = false;
@@ -70,15 +72,20 @@ export class Sweeper {
 
   constructor(options: SweeperOptions) {
     this.#options = options;
+    this.#turn = new SweepingTurn(options.leaseMs);
   }
 
   async tick(): Promise<void> {
-    const { servers, ownerId, leaseMs, guard } = this.#options;
+    const { servers, ownerId, leaseMs, guard, log } = this.#options;
+    if (!this.#turn.isOwn) return;
     if (!(await guard.watch(servers.acquireNamedLease("sweeper", ownerId, leaseMs)))) return;
     this.#passes += 1;
     const { graceMs, runs } = this.#options;
     const work = await guard.watch(runs.findSweeperWork(graceMs));
-    if (work.hasAbandoned) await this.#requeueAbandoned();
+    const mayRequeue = guard.mayTakeOver && this.#options.mayRequeue();
+    if (work.hasAbandoned && mayRequeue) await this.#requeueAbandoned();
+    if (this.#turn.note({ isBarred: work.hasAbandoned && !mayRequeue }))
+      log.warn("jobs whose worker is gone wait, and this worker may not requeue them: others may sweep now");
     if (work.hasExpired) await this.#expireQueued();
     // The steps before may have ended jobs.
     const mayHaveEnds = work.hasEnds || work.hasAbandoned || work.hasExpired;
@@ -108,7 +115,6 @@ export class Sweeper {
 
   async #requeueAbandoned(): Promise<void> {
     const { runs, signals, guard, graceMs, metrics, log } = this.#options;
-    if (!guard.mayTakeOver || !this.#options.mayRequeue()) return;
     for (const { job, event } of await guard.watch(runs.requeueAbandoned(graceMs))) {
       log.warn(
         { jobId: job.id, status: job.status },

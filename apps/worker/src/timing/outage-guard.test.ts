@@ -43,6 +43,20 @@ test("a worker that is short of processor time now and then still takes over", (
   expect(guard.mayTakeOver).toBe(true);
 });
 
+test("a long silence is remembered, however many short ones follow", () => {
+  let now = 0;
+  const silence = new OwnSilence(() => now);
+  silence.beat();
+  now = 40_000;
+  silence.beat();
+  for (let count = 0; count < 2_000; count += 1) {
+    now += 600 + (count % 7) * 100;
+    silence.beat();
+  }
+  expect(silence.endOfLast(30_000)).toBe(40_000);
+  expect(silence.longestMsSince(40_000)).toBe(1_200);
+});
+
 test("requests that fail while this process stands still are repeated, but not for ever", async () => {
   let now = 0;
   const silence = new OwnSilence(() => now);

@@ -1,6 +1,7 @@
 /** Shorter silences are ordinary. */
 const silenceMsMin = 500;
-const keptMax = 32;
+/** Each is shorter than the one before it, so these are far more than there ever are. */
+const keptMax = 1_000;
 /** A request that fails while this process stood still for so long says nothing about the server. */
 const lateMsMin = 1_000;
 const triesMax = 3;
@@ -24,7 +25,10 @@ export class OwnSilence {
     const now = this.#now();
     const ms = this.#beatAt === null ? 0 : now - this.#beatAt;
     this.#beatAt = now;
-    if (ms >= silenceMsMin) this.#silences = [...this.#silences, { ms, endedAt: now }].slice(-keptMax);
+    if (ms < silenceMsMin) return;
+    // Of those before it only longer ones say more: many short ones must not push a long one out.
+    const longer = this.#silences.filter((silence) => silence.ms > ms);
+    this.#silences = [...longer, { ms, endedAt: now }].slice(-keptMax);
   }
 
   /** The longest silence that ended after this time, up to now; 0 = there was none. */
