@@ -30,6 +30,9 @@ const awayCodes: ReadonlySet<string> = new Set([
   "access_denied",
 ]);
 
+/** How often a file is asked for that the server does not have. */
+const missingTriesMax = 2;
+
 interface StoreOutputsOptions {
   connector: ComfyUIConnector;
   storage: OutputStorage;
@@ -124,7 +127,9 @@ async function storeFile(
       retries: Infinity,
       shouldRetry: ({ error, attemptNumber }) => {
         signal.throwIfAborted();
-        if (orText !== undefined && isMissing(error)) return false;
+        // Of a prompt that may miss files, what stands before the server may have said so while that starts again.
+        if (orText !== undefined && isMissing(error))
+          return reference.orText === undefined && attemptNumber < missingTriesMax;
         failingSince ??= performance.now();
         // The prompt is finished, so a server that is unavailable is waited for.
         const isWorthWaiting = isAway(error) && performance.now() - failingSince < graceMs;
