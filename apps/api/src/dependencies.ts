@@ -16,7 +16,6 @@ import {
   type RunDurations,
   type ServerUpkeep,
   type Principal,
-  type TenantAdmissions,
   type TenantJobReader,
   type TemplateStore,
   type TenantLimitStore,
@@ -68,7 +67,7 @@ import { type JobCommands } from "./submissions/job-commands.ts";
 import { boardPaths } from "./http/paths.ts";
 import { type SignedLinks } from "./access/signed-links.ts";
 import { type TemplateJudge } from "./templates/judge-template.ts";
-import { TenantAdmission } from "./access/tenant-admission.ts";
+import { TenantAdmission, type TenantAdmissionParts } from "./access/tenant-admission.ts";
 import { type WatchTimes } from "./jobs/watch-job.ts";
 import { DashboardPages, dashboardFolder } from "./pages/dashboard-pages.ts";
 import { NewServers } from "./servers/new-servers.ts";
@@ -209,7 +208,7 @@ export async function openDependencies(
     endings.push(() => door.askedHistory.close());
     return {
       ...accessParts,
-      ...limitingParts(database, settings, admissions, log),
+      ...limitingParts(database, settings, { admissions, log, waiting: metrics.doorRequestsWaiting }),
       ...{ jobs, ...accepting },
       ownJobs: (principal) => jobs.of(principal.tenant.id),
       ...viewingParts(settings, { database, servers, tickets }),
@@ -306,12 +305,11 @@ function acceptingParts(
 function limitingParts(
   { tenantLimits }: Database,
   settings: ServiceConfiguration,
-  admissions: TenantAdmissions,
-  log: Logger,
+  { log, ...given }: Pick<TenantAdmissionParts, "admissions" | "waiting"> & { log: Logger },
 ): Pick<ApiDependencies, "admission" | "limits" | "tenantLimits"> {
   const limits = new KnownLimits({ store: tenantLimits, defaults: settings.tenantLimits, log });
   const bodies = new BodyMemory({ bytesMax: settings.bodyBytesAtOnce });
-  return { admission: new TenantAdmission({ limits, admissions, bodies }), limits, tenantLimits };
+  return { admission: new TenantAdmission({ ...given, limits, bodies }), limits, tenantLimits };
 }
 
 /** Figures that are queried at each scrape. */

@@ -9,13 +9,17 @@ import { type Request, type RequestHandler, type Response } from "express";
 import { principalOf } from "./access.ts";
 import { type BodyMemory } from "../http/body-memory.ts";
 import { bodyBytesMax } from "../http/error-mapping.ts";
+import { type Metrics } from "../http/metrics.ts";
 import { type KnownLimits } from "./known-limits.ts";
 import { RefusedError } from "../http/problem-document.ts";
+import { RequestLine, type PlaceOrUse } from "./request-line.ts";
 
 export interface TenantAdmissionParts {
   limits: KnownLimits;
   admissions: TenantAdmissions;
   bodies: BodyMemory;
+  /** Requests that wait for a place (`admitInTurn`). */
+  waiting: Pick<Metrics["doorRequestsWaiting"], "inc" | "dec">;
 }
 
 /** Seconds after which a client should try again when a limit of this kind is reached. */
@@ -24,13 +28,6 @@ const retryAfterSeconds: Record<PlaceKind | "body-bytes-at-once", number> = {
   "event-streams": 10,
   "body-bytes-at-once": 2,
 };
-
-/** A request that waits for its turn is refused after this time … */
-const turnMsMax = 60_000;
-/** … and looks again after this one at the latest: requests in other processes hold places, too. */
-const turnLookMs = 500;
-/** Requests of one tenant that wait in this process. */
-const turnsMax = 10_000;
 
 /** Uploads of one tenant that this process receives at once: each fills the disk while it arrives, however slowly. */
 const uploadsMax = 8;
@@ -43,8 +40,7 @@ export class TenantAdmission {
   readonly #rooms = new WeakMap<Response, () => void>();
   /** Uploads under way by tenant. */
   readonly #uploads = new Map<string, number>();
-  /** Requests that wait until another one of their tenant has ended, by tenant. */
-  readonly #turns = new Map<string, Set<() => void>>();
+  readonly #line = new RequestLine();
 
   constructor(parts: TenantAdmissionParts) {
     this.#parts = parts;
@@ -52,75 +48,60 @@ export class TenantAdmission {
 
   /** Runs after authentication. What the request takes of the limits is released when its response ends. */
   readonly admit: RequestHandler = async (request, response, next) => {
-    if (await this.#admit(request, response, (id, max) => this.#takePlace(id, max))) next();
+    const { id } = principalOf(response).tenant;
+    const { requestsPerMinute, requestsAtOnce: max } = await this.#parts.limits.of(id);
+    const [full, place] = await Promise.all([
+      this.#parts.admissions.countRequest(id, requestsPerMinute),
+      this.#takePlace(id, max, response),
+    ]);
+    if (full !== null) throw tooMany(requestsPerMinute, full);
+    if ("used" in place) throw noPlace("requests-at-once", max, place.used);
+    if (await this.#hasRoomForBody(request, response, id)) next();
   };
 
   /**
    * As `admit`, for clients of servers that take any number of requests: one that is too much at once waits until others of the
-   * tenant have ended. Such clients take a refusal for the answer, and give a prompt up for lost.
+   * tenant have ended, the first one first. Such clients take a refusal for the answer, and give a prompt up for lost.
    */
   readonly admitInTurn: RequestHandler = async (request, response, next) => {
-    const take = (id: string, max: number): Promise<Place | { used: number }> =>
-      this.#placeInTurn(id, max, response);
-    if (await this.#admit(request, response, take)) next();
+    const { id } = principalOf(response).tenant;
+    const { requestsPerMinute, requestsAtOnce: max } = await this.#parts.limits.of(id);
+    const take = (): Promise<PlaceOrUse> => this.#takePlace(id, max, response);
+    const [full, first] = await Promise.all([
+      this.#parts.admissions.countRequest(id, requestsPerMinute),
+      this.#line.isEmpty(id) ? take() : { used: max },
+    ]);
+    if (full !== null) throw tooMany(requestsPerMinute, full);
+    const place = "release" in first ? first : await this.#inLine(id, take, first.used, response);
+    if (response.closed) return;
+    if ("used" in place) throw noPlace("requests-at-once", max, place.used);
+    if (await this.#hasRoomForBody(request, response, id)) next();
   };
 
-  /** @returns false when the client has left meanwhile */
-  async #admit(
-    request: Request,
+  async #inLine(
+    tenantId: string,
+    take: () => Promise<PlaceOrUse>,
+    used: number,
     response: Response,
-    take: (tenantId: string, max: number) => Promise<Place | { used: number }>,
-  ): Promise<boolean> {
-    const { limits, admissions } = this.#parts;
-    const { id } = principalOf(response).tenant;
-    const { requestsPerMinute, requestsAtOnce } = await limits.of(id);
-    const [full, place] = await Promise.all([
-      admissions.countRequest(id, requestsPerMinute),
-      take(id, requestsAtOnce),
-    ]);
+  ): Promise<PlaceOrUse> {
+    this.#parts.waiting.inc();
+    try {
+      return await this.#line.wait(tenantId, take, { used, leaving: leavingOf(response) });
+    } finally {
+      this.#parts.waiting.dec();
+    }
+  }
+
+  async #takePlace(tenantId: string, max: number, response: Response): Promise<PlaceOrUse> {
+    const place = await this.#parts.admissions.takePlace("requests-at-once", tenantId, max);
     if ("release" in place) this.#releaseAtEnd(response, place);
-    if (full !== null) {
-      throw refusal(
-        { limit: "requests-per-minute", max: requestsPerMinute, used: full.used },
-        Math.ceil(full.retryAfterMs / 1000),
-      );
-    }
-    if ("used" in place) throw noPlace("requests-at-once", requestsAtOnce, place.used);
-    await this.#makeRoomForBody(request, response, id);
-    // Waiting for room may have taken so long that the client has left.
+    return place;
+  }
+
+  /** @returns false when the client has left, for which waiting for room may have taken long enough */
+  async #hasRoomForBody(request: Request, response: Response, tenantId: string): Promise<boolean> {
+    await this.#makeRoomForBody(request, response, tenantId);
     return !response.destroyed;
-  }
-
-  #takePlace(tenantId: string, max: number): Promise<Place | { used: number }> {
-    return this.#parts.admissions.takePlace("requests-at-once", tenantId, max);
-  }
-
-  async #placeInTurn(tenantId: string, max: number, response: Response): Promise<Place | { used: number }> {
-    const until = performance.now() + turnMsMax;
-    for (;;) {
-      const place = await this.#takePlace(tenantId, max);
-      if ("release" in place || performance.now() > until || response.closed) return place;
-      if ((this.#turns.get(tenantId)?.size ?? 0) >= turnsMax) return place;
-      await this.#turnOf(tenantId, response);
-    }
-  }
-
-  /** Until a request of the tenant has ended here, a moment has passed, or the client has left. */
-  async #turnOf(tenantId: string, response: Response): Promise<void> {
-    const waiting = this.#turns.get(tenantId) ?? new Set();
-    this.#turns.set(tenantId, waiting);
-    await new Promise<void>((resolve) => {
-      const go = (): void => {
-        clearTimeout(timer);
-        waiting.delete(go);
-        if (waiting.size === 0 && this.#turns.get(tenantId) === waiting) this.#turns.delete(tenantId);
-        response.off("close", go);
-        resolve();
-      };
-      const timer = setTimeout(go, turnLookMs);
-      response.once("close", go);
-      waiting.add(go);
-    });
   }
 
   /**
@@ -207,8 +188,7 @@ export class TenantAdmission {
     const { id } = principalOf(response).tenant;
     const release = (): void => {
       place.release();
-      const [next] = this.#turns.get(id) ?? [];
-      next?.();
+      this.#line.noteFree(id);
     };
     if (response.closed) release();
     else response.once("close", release);
@@ -222,6 +202,22 @@ function bodyBytesOf({ headers }: Request): number {
   if (!(length > 0)) return 0;
   const isPlain = (headers["content-encoding"] ?? "identity") === "identity";
   return isPlain ? Math.min(length, bodyBytesMax) : bodyBytesMax;
+}
+
+/** Aborted when the response ends or its client leaves. */
+function leavingOf(response: Response): AbortSignal {
+  const leaving = new AbortController();
+  if (response.closed) leaving.abort();
+  else {
+    response.once("close", () => {
+      leaving.abort();
+    });
+  }
+  return leaving.signal;
+}
+
+function tooMany(max: number, { used, retryAfterMs }: { used: number; retryAfterMs: number }): RefusedError {
+  return refusal({ limit: "requests-per-minute", max, used }, Math.ceil(retryAfterMs / 1000));
 }
 
 function noPlace(limit: PlaceKind, max: number, used: number): RefusedError {

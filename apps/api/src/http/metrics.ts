@@ -13,6 +13,7 @@ export interface Metrics {
   eventStreams: Gauge;
   /** Open WebSockets of ComfyUI's protocol. */
   doorSockets: Gauge;
+  doorRequestsWaiting: Gauge;
   submissionThreadEnds: Counter;
   refusedByLimit: Counter<"limit">;
   wrongKeys: Counter<"outcome">;
@@ -81,6 +82,11 @@ export function createMetrics({ services, ...asked }: AskedSources & AskedServic
     doorSockets: new Gauge({
       name: "genga_door_sockets",
       help: "WebSockets of ComfyUI's protocol that are open here.",
+      registers,
+    }),
+    doorRequestsWaiting: new Gauge({
+      name: "genga_door_requests_waiting",
+      help: "Requests of ComfyUI's protocol that wait here because their tenant has as many at once as it may have.",
       registers,
     }),
   };

@@ -103,18 +103,20 @@ export class SharedPlaces {
     this.#changes.add(key, { kind: "release", member }).catch(() => undefined);
   }
 
-  /** Takes before it releases: a place may be given back in the turn in which it was taken. */
+  /** Releases before it takes, so that whoever waited for a place that was just released gets it. */
   async #apply(key: string, changes: readonly Change[]): Promise<(number | null)[]> {
     const { link, leaseMs } = this.#options;
-    const takes = changes.filter((change) => change.kind === "take");
     const released = changes.filter(({ kind }) => kind === "release").map(({ member }) => member);
+    // At the end of the process, places are released that were not taken yet.
+    const gone = new Set(released);
+    const takes = changes.filter((change) => change.kind === "take" && !gone.has(change.member));
     const taking = takes.map(({ member }) => member);
-    const max = takes.at(-1)?.max ?? 0;
-    const [answer] = await Promise.all([
+    const max = takes.reduce((last, change) => (change.kind === "take" ? change.max : last), 0);
+    const [, answer] = await Promise.all([
+      released.length === 0 ? null : withinTime(link, (redis) => redis.zrem(key, ...released)),
       taking.length === 0
         ? null
         : withinTime(link, (redis) => redis.takePlaces(key, max, leaseMs, ...taking)),
-      released.length === 0 ? null : withinTime(link, (redis) => redis.zrem(key, ...released)),
     ]);
     const [taken, used] = Array.isArray(answer) ? answer.map(Number) : [taking.length, 0];
     const without = new Set(taking.slice(taken));
