@@ -4,7 +4,7 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
-import { afterEach, beforeEach, expect, test } from "@jest/globals";
+import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { Redis } from "ioredis";
 import pg from "pg";
 import { openDatabase } from "@genga/database";
@@ -26,19 +26,17 @@ let client: pg.Client;
 let redis: Redis;
 let api: ApiClient;
 
-async function start(env: Record<string, string> = {}, { workers = 1 } = {}): Promise<void> {
-  stack = await startStack({ databaseUrl: database.url, workers, env: { LEASE_MS: "1500", ...env } });
-  api = new ApiClient(stack.url);
-}
-
-beforeEach(async () => {
+beforeAll(async () => {
   database = await createMigratedDatabase();
   client = new pg.Client({ connectionString: database.url });
   await client.connect();
   redis = new Redis(testServiceUrl("TEST_REDIS_URL"));
+  // The first tests share a worker; the others start those that they need.
+  stack = await startStack({ databaseUrl: database.url, env: { LEASE_MS: "1500" } });
+  api = new ApiClient(stack.url);
 }, 60_000);
 
-afterEach(async () => {
+afterAll(async () => {
   await stack.stop();
   await redis.quit();
   await client.end();
@@ -84,8 +82,11 @@ async function isEmpty(table: string): Promise<boolean> {
   return (await client.query(`SELECT FROM ${table}`)).rowCount === 0;
 }
 
+async function stopWorkers(): Promise<void> {
+  await Promise.all(stack.workers.splice(0).map((worker) => worker.stop()));
+}
+
 test("nothing tells of a removed job but its tombstone: not PostgreSQL, Redis, or the folder of outputs", async () => {
-  await start();
   const answer = await api.request("POST", "batches", {
     name: "the lighthouse batch",
     jobs: [{ type: "image", prompt, width: 256, height: 256, steps: 1 }],
@@ -106,10 +107,31 @@ test("nothing tells of a removed job but its tombstone: not PostgreSQL, Redis, o
   expect((await api.request("GET", `job/${id}`)).status).toBe(410);
 }, 60_000);
 
+test("a dry run tells what would go, and removes nothing", async () => {
+  for (let index = 0; index < 3; index += 1)
+    await api.untilEnded(await api.submit({ type: "image", prompt, width: 256, height: 256, steps: 1 }));
+  await client.query("UPDATE jobs SET finished_at = finished_at - interval '5 minutes'");
+  const { rows } = await client.query<{ mb: string }>(
+    "SELECT to_char(sum(output_bytes) / 1e6, 'FM990.0') AS mb FROM (SELECT output_bytes FROM jobs ORDER BY finished_at LIMIT 2) oldest",
+  );
+  const run = async (...args: string[]): Promise<string> => {
+    const command = [launcher, "apps/worker/src/sweeping/retention-main.ts", ...args];
+    return (await promisify(execFile)(process.execPath, command, { env: { ...process.env, ...stack.env } }))
+      .stdout;
+  };
+  const told = await run("--dry-run", "--jobs", "1");
+  expect(told).toContain("Each tenant keeps at most 1 jobs.");
+  expect(told).toContain(`default: 2 jobs would be removed, with outputs of ${rows[0]!.mb} MB`);
+  expect(await run("--dry-run")).toContain("Nothing would be removed.");
+  expect((await client.query("SELECT FROM jobs")).rowCount).toBe(3);
+  expect(await run("--jobs", "1")).toContain("2 jobs were removed");
+  expect((await client.query("SELECT FROM jobs")).rowCount).toBe(1);
+}, 60_000);
+
 test("a prompt's entry leaves its server's history once its end is recorded, and nobody else's does", async () => {
-  await start();
   const server = stack.simulators[0]!.url;
   const promptId = randomUUID();
+  const before = (await stack.simulators[0]!.executions()).length;
   const graph = sleepWorkflow(0, { steps: 1 });
   await fetch(`${server}/prompt`, {
     method: "POST",
@@ -124,17 +146,46 @@ test("a prompt's entry leaves its server's history once its end is recorded, and
   await api.cancel(ids[2]!);
   const ended = await Promise.all(ids.map((id) => api.untilEnded(id)));
   expect(ended.map(({ status }) => status)).toEqual(["completed", "failed", "cancelled"]);
-  expect(await stack.simulators[0]!.executions()).toHaveLength(4);
+  expect(await stack.simulators[0]!.executions()).toHaveLength(before + 4);
   const kept = async (): Promise<string[]> =>
     Object.keys((await (await fetch(`${server}/history`)).json()) as object);
   await until(async () => (await kept()).length === 1);
   expect(await kept()).toEqual([promptId]);
   await until(() => isEmpty("prompts_to_forget"));
+  await fetch(`${server}/history`, { method: "POST", body: JSON.stringify({ delete: [promptId] }) });
+}, 60_000);
+
+test("a worker whose disk is nearly full begins nothing, says why everywhere, and goes on with room", async () => {
+  await stopWorkers();
+  const full = await stack.startWorker({ DISK_FREE_MB: "1000000000" });
+  await full.line(/the disk is nearly full; no job is begun/);
+  const id = await api.submit({ type: "workflow", workflow: sleepWorkflow(0, { steps: 1 }) });
+  const look = async (path: string): Promise<Record<string, unknown>> =>
+    (await (await api.request("GET", path)).json()) as Record<string, unknown>;
+  const waits = { status: "queued", waitingFor: { code: "storage-full" } };
+  await until(async () => JSON.stringify(await look(`job/${id}`)).includes('"storage-full"'));
+  expect(await look(`job/${id}`)).toMatchObject(waits);
+  expect(await look("queue")).toMatchObject({ counts: { queued: 1 }, workers: { alive: 1, withoutRoom: 1 } });
+  const detail = expect.stringMatching(/1 alive; 1 begin nothing, since the disk for outputs is nearly full/);
+  expect(await look("health")).toMatchObject({
+    ...{ status: "degraded", parts: { workers: { status: "unavailable", detail } } },
+  });
+  expect(await (await fetch(`${stack.url}/metrics`)).text()).toMatch(
+    /genga_workers{state="full_disk",service="api"} 1/,
+  );
+  await stopWorkers();
+  await stack.startWorker({ DISK_FREE_MB: "1" });
+  expect(await api.untilEnded(id)).toMatchObject({ status: "completed" });
+  // What is known of workers may be a second old.
+  await until(async () =>
+    JSON.stringify(await look("queue")).includes('"workers":{"alive":1,"withoutRoom":0'),
+  );
 }, 60_000);
 
 test("a worker that is killed between an end and its prompt's entry leaves none: the server's next owner removes it", async () => {
-  await start({}, { workers: 0 });
   const server = stack.simulators[0]!.url;
+  await until(() => isEmpty("prompts_to_forget"));
+  await stopWorkers();
   const proxy = await startTcpProxy({ targetUrl: server });
   try {
     const killed = await stack.startWorker({ COMFYUI_URLS: proxy.url });
@@ -175,8 +226,34 @@ test("a worker that is killed between an end and its prompt's entry leaves none:
   }
 }, 60_000);
 
+test("retention removes the oldest beyond the limit, says so, and told it beforehand", async () => {
+  await stopWorkers();
+  const worker = await stack.startWorker({ RETENTION_JOBS: "2" });
+  const ids: string[] = [];
+  for (let index = 0; index < 5; index += 1) {
+    ids.push(
+      await api.submit({ type: "image", prompt: `${prompt} ${index}`, width: 256, height: 256, steps: 1 }),
+    );
+    await api.untilEnded(ids[index]!);
+  }
+  const { jobs } = (await (await api.request("GET", "jobs")).json()) as { jobs: { id: string }[] };
+  // They ended within the last minute.
+  expect(jobs.map(({ id }) => id)).toEqual(expect.arrayContaining(ids));
+  await client.query("UPDATE jobs SET finished_at = finished_at - interval '5 minutes' WHERE id <> $1", [
+    ids[4],
+  ]);
+  const oldest = { text: "SELECT FROM jobs WHERE id = ANY($1)", values: [ids.slice(0, 3)] };
+  await until(async () => (await client.query(oldest)).rowCount === 0);
+  await worker.line(/retention removed ended jobs/);
+  await until(() => isEmpty("pending_removals"));
+  const statuses = await Promise.all(ids.map(async (id) => (await api.request("GET", `job/${id}`)).status));
+  expect(statuses).toEqual([410, 410, 410, 200, 200]);
+  expect((await jobFolders()).sort()).toEqual(ids.slice(3).sort());
+}, 60_000);
+
 test("a crash after a removal's commit leaves no file: a worker finishes it", async () => {
-  await start();
+  await stopWorkers();
+  await stack.startWorker();
   const id = await api.submit({ type: "image", prompt, width: 256, height: 256, steps: 1 });
   await api.untilEnded(id);
   for (const service of [...stack.apis, ...stack.workers]) {
@@ -186,78 +263,9 @@ test("a crash after a removal's commit leaves no file: a worker finishes it", as
   const process = openDatabase({ databaseUrl: database.url });
   await process.jobRequests.removeJob(id);
   await process.close();
-  expect(await jobFolders()).toEqual([id]);
+  expect(await jobFolders()).toContain(id);
   await stack.startWorker();
   await until(() => isEmpty("pending_removals"));
-  expect(await jobFolders()).toEqual([]);
+  expect(await jobFolders()).not.toContain(id);
   expect(await placesThatTellOf([id])).toEqual(["removed_jobs"]);
-}, 60_000);
-
-test("retention removes the oldest beyond the limit, says so, and told it beforehand", async () => {
-  await start({ RETENTION_JOBS: "2" });
-  const ids: string[] = [];
-  for (let index = 0; index < 5; index += 1) {
-    ids.push(
-      await api.submit({ type: "image", prompt: `${prompt} ${index}`, width: 256, height: 256, steps: 1 }),
-    );
-    await api.untilEnded(ids[index]!);
-  }
-  const { jobs } = (await (await api.request("GET", "jobs")).json()) as { jobs: object[] };
-  expect(jobs).toHaveLength(5); // They ended within the last minute.
-  await client.query("UPDATE jobs SET finished_at = finished_at - interval '5 minutes' WHERE id <> $1", [
-    ids[4],
-  ]);
-  await stack.workers[0]!.line(/retention removed ended jobs/);
-  await until(() => isEmpty("pending_removals"));
-  const statuses = await Promise.all(ids.map(async (id) => (await api.request("GET", `job/${id}`)).status));
-  expect(statuses).toEqual([410, 410, 410, 200, 200]);
-  expect((await jobFolders()).sort()).toEqual(ids.slice(3).sort());
-}, 60_000);
-
-test("a worker whose disk is nearly full begins nothing, says why everywhere, and goes on with room", async () => {
-  await start({ DISK_FREE_MB: "1000000000" });
-  await stack.workers[0]!.line(/the disk is nearly full; no job is begun/);
-  const id = await api.submit({ type: "workflow", workflow: sleepWorkflow(0, { steps: 1 }) });
-  const look = async (path: string): Promise<Record<string, unknown>> =>
-    (await (await api.request("GET", path)).json()) as Record<string, unknown>;
-  const waits = { status: "queued", waitingFor: { code: "storage-full" } };
-  await until(async () => JSON.stringify(await look(`job/${id}`)).includes('"storage-full"'));
-  expect(await look(`job/${id}`)).toMatchObject(waits);
-  expect(await look("queue")).toMatchObject({ counts: { queued: 1 }, workers: { alive: 1, withoutRoom: 1 } });
-  const detail = expect.stringMatching(/1 alive; 1 begin nothing, since the disk for outputs is nearly full/);
-  expect(await look("health")).toMatchObject({
-    ...{ status: "degraded", parts: { workers: { status: "unavailable", detail } } },
-  });
-  expect(await (await fetch(`${stack.url}/metrics`)).text()).toMatch(
-    /genga_workers{state="full_disk",service="api"} 1/,
-  );
-  await stack.workers[0]!.stop();
-  await stack.startWorker({ DISK_FREE_MB: "1" });
-  expect(await api.untilEnded(id)).toMatchObject({ status: "completed" });
-  // What is known of workers may be a second old.
-  await until(async () =>
-    JSON.stringify(await look("queue")).includes('"workers":{"alive":1,"withoutRoom":0'),
-  );
-}, 60_000);
-
-test("a dry run tells what would go, and removes nothing", async () => {
-  await start();
-  for (let index = 0; index < 3; index += 1)
-    await api.untilEnded(await api.submit({ type: "image", prompt, width: 256, height: 256, steps: 1 }));
-  await client.query("UPDATE jobs SET finished_at = finished_at - interval '5 minutes'");
-  const { rows } = await client.query<{ mb: string }>(
-    "SELECT to_char(sum(output_bytes) / 1e6, 'FM990.0') AS mb FROM (SELECT output_bytes FROM jobs ORDER BY finished_at LIMIT 2) oldest",
-  );
-  const run = async (...args: string[]): Promise<string> => {
-    const command = [launcher, "apps/worker/src/sweeping/retention-main.ts", ...args];
-    return (await promisify(execFile)(process.execPath, command, { env: { ...process.env, ...stack.env } }))
-      .stdout;
-  };
-  const told = await run("--dry-run", "--jobs", "1");
-  expect(told).toContain("Each tenant keeps at most 1 jobs.");
-  expect(told).toContain(`default: 2 jobs would be removed, with outputs of ${rows[0]!.mb} MB`);
-  expect(await run("--dry-run")).toContain("Nothing would be removed.");
-  expect((await client.query("SELECT FROM jobs")).rowCount).toBe(3);
-  expect(await run("--jobs", "1")).toContain("2 jobs were removed");
-  expect((await client.query("SELECT FROM jobs")).rowCount).toBe(1);
 }, 60_000);

@@ -1,34 +1,18 @@
 import { mkdir, readdir, readFile, utimes, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "@jest/globals";
+import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { outputFolderKey, outputStorageKey } from "@genga/jobs";
 import { sleepWorkflow } from "@genga/testing";
 import { startTestStack, type TestStack } from "./support/test-stack.ts";
 
 let stack: TestStack;
 
-beforeEach(async () => {
+beforeAll(async () => {
   stack = await startTestStack({ env: { LEASE_MS: "1500" } });
 }, 60_000);
 
-afterEach(async () => {
+afterAll(async () => {
   await stack.stop();
-}, 60_000);
-
-test("files that a worker stored before it died are removed by the one who ends the job, and by its removal", async () => {
-  const { api } = stack;
-  const id = await api.submit({ type: "workflow", workflow: sleepWorkflow(2) });
-  await api.until(id, (job) => job.phase === "executing");
-  stack.workers[0]!.signal("SIGKILL");
-  await stack.workers[0]!.exited;
-  await storeAs(id, 1);
-  await stack.startWorker();
-  expect(await api.untilEnded(id)).toMatchObject({ status: "completed", attempt: 1 });
-  await stack.workers[1]!.line(/files that no row names were removed/);
-  expect(await readdir(folderOf(id))).toEqual(["1-2"]);
-  await storeAs(id, 1);
-  expect((await api.request("DELETE", `jobs/${id}`)).status).toBe(204);
-  await expect(readdir(folderOf(id))).rejects.toThrow("ENOENT");
 }, 60_000);
 
 test("a file whose writing was not confirmed is removed when the first lease ends without outputs", async () => {
@@ -42,10 +26,24 @@ test("a file whose writing was not confirmed is removed when the first lease end
   await expect(readdir(folderOf(id))).rejects.toThrow("ENOENT");
 }, 60_000);
 
+test("files that a worker stored before it died are removed by the one who ends the job, and by its removal", async () => {
+  const { api } = stack;
+  const id = await api.submit({ type: "workflow", workflow: sleepWorkflow(2) });
+  await api.until(id, (job) => job.phase === "executing");
+  await killWorker();
+  await storeAs(id, 1);
+  const successor = await stack.startWorker();
+  expect(await api.untilEnded(id)).toMatchObject({ status: "completed", attempt: 1 });
+  await successor.line(/files that no row names were removed/);
+  expect(await readdir(folderOf(id))).toEqual(["1-2"]);
+  await storeAs(id, 1);
+  expect((await api.request("DELETE", `jobs/${id}`)).status).toBe(204);
+  await expect(readdir(folderOf(id))).rejects.toThrow("ENOENT");
+}, 60_000);
+
 test("every worker removes half-written files, not only the one that sweeps", async () => {
   const crashed = join(stack.folder, "outputs", ".partial", "crashed");
-  stack.workers[0]!.signal("SIGKILL");
-  await stack.workers[0]!.exited;
+  await killWorker();
   // A worker looks when it starts, and then every ten minutes. The second one finds the first at work, and looks all the same.
   for (let worker = 1; worker <= 2; worker += 1) {
     await writeFile(crashed, "half");
@@ -54,6 +52,12 @@ test("every worker removes half-written files, not only the one that sweeps", as
     await expect(readFile(crashed)).rejects.toThrow("ENOENT");
   }
 }, 60_000);
+
+async function killWorker(): Promise<void> {
+  const [worker] = stack.workers.splice(0, 1);
+  worker!.signal("SIGKILL");
+  await worker!.exited;
+}
 
 function folderOf(id: string): string {
   return join(stack.folder, "outputs", outputFolderKey(id));

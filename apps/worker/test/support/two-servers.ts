@@ -22,6 +22,8 @@ interface GatedServer {
 export interface TwoServers extends TestStack {
   readonly busy: GatedServer;
   readonly empty: GatedServer;
+  /** Resolves when both servers take work, each owned by a worker of its own if there are two workers. */
+  untilBothTakeWork(): Promise<void>;
   /** Submits a job to `busy` while `empty` is drained, and waits until the server has it. */
   putOnBusy(job: object, phase?: "submitted" | "executing"): Promise<string>;
   /** `empty` takes work (again): it falls idle at this moment. */
@@ -75,7 +77,8 @@ export async function startTwoServers(
   const { api } = stack;
   const database = new pg.Client({ connectionString: stack.databaseUrl });
   await database.connect();
-  const ids = await serverIds(stack, [first.gate.url, second.gate.url]);
+  const urls = [first.gate.url, second.gate.url];
+  const ids = await serverIds(stack, urls);
   const [busy, empty] = [
     { ...first, id: ids[0] ?? "" },
     { ...second, id: ids[1] ?? "" },
@@ -105,6 +108,9 @@ export async function startTwoServers(
     jobRow: async (jobId: string) => {
       const { rows } = await database.query("SELECT * FROM jobs WHERE id = $1", [jobId]);
       return (rows[0] ?? {}) as Record<string, unknown>;
+    },
+    untilBothTakeWork: async () => {
+      await serverIds(stack, urls);
     },
     drainEmpty: () => drain("drain"),
     resumeEmpty: () => drain("resume"),
