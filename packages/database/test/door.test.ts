@@ -325,10 +325,11 @@ describe("clients with sockets", () => {
     await submit(said({ clientId: "another" }));
     await stores.jobRuns.endAttempt(completed, { kind: "completed", outputs: [] });
     await stores.jobRequests.requestCancel(cancelled.id);
-    const untold = await stores.doorClients.listUntold(own, [clientId, "another"], 10);
+    const untold = await stores.doorClients.listUntold(own, { clientIds: [clientId, "another"] }, 10);
     const agoMs = expect.any(Number) as unknown;
-    expect(untold).toEqual([completed.jobId, cancelled.id].map((jobId) => ({ jobId, clientId, agoMs })));
-    expect(await stores.doorClients.listUntold(other, [clientId], 10)).toEqual([]);
+    const rest = { clientId, agoMs, isBeforeRunning: true };
+    expect(untold).toEqual([completed.jobId, cancelled.id].map((jobId) => ({ jobId, ...rest })));
+    expect(await stores.doorClients.listUntold(other, { clientIds: [clientId] }, 10)).toEqual([]);
     const ends = await stores.doorPrompts.findEndedJobs(own, [completed.jobId, cancelled.id, waiting.id]);
     expect(ends.map(({ jobId, isShown }) => [jobId, isShown])).toEqual([
       [completed.jobId, true],
@@ -340,9 +341,48 @@ describe("clients with sockets", () => {
     expect(await stores.doorClients.countOpen(other, "plugin", [clientId])).toMatchObject({ untold: [] });
     await stores.doorClients.forgetEnds(other, [completed.jobId]);
     await stores.doorClients.forgetEnds(own, [cancelled.id]);
-    expect(await stores.doorClients.listUntold(own, [clientId], 10)).toEqual([
-      { jobId: completed.jobId, clientId, agoMs },
+    expect(await stores.doorClients.listUntold(own, { clientIds: [clientId] }, 10)).toEqual([
+      { jobId: completed.jobId, ...rest },
     ]);
+  });
+
+  test("are not told of an end before the job has ended again, and know which ends came while another prompt ran", async () => {
+    const clientId = "again";
+    const listed = async (heardJobIds: string[] = []): Promise<[string, boolean][]> => {
+      const untold = await stores.doorClients.listUntold(own, { clientIds: [clientId], heardJobIds }, 10);
+      return untold.map(({ jobId, isBeforeRunning }) => [jobId, isBeforeRunning]);
+    };
+    const execute = async (job: Job): Promise<LeasedJob> => {
+      const leased = await run(job);
+      const progress = { ...buildProgress(10), node: "3" };
+      await stores.jobRuns.recordProgress([{ ...leased, phase: "executing", progress }]);
+      return leased;
+    };
+    const [retried, between] = [await submit(said({ clientId })), await submit(said({ clientId }))];
+    await stores.jobRequests.requestCancel(retried.id);
+    const running = await execute(await submit(said({ clientId })));
+    await stores.jobRequests.requestCancel(between.id);
+    await client.query("UPDATE door_ends SET ended_at = ended_at - interval '1 minute' WHERE job_id = $1", [
+      retried.id,
+    ]);
+    expect(await listed()).toEqual([
+      [retried.id, true],
+      [between.id, false],
+    ]);
+    await stores.jobRequests.retryJob(retried.id);
+    expect(await listed()).toEqual([[between.id, false]]);
+    await stores.jobRuns.endAttempt(running, { kind: "completed", outputs: [] });
+    expect(await listed()).toEqual([
+      [between.id, true],
+      [running.jobId, true],
+    ]);
+    expect(await listed([running.jobId])).toEqual([
+      [between.id, false],
+      [running.jobId, false],
+    ]);
+    await stores.jobRequests.requestCancel(retried.id);
+    expect((await listed()).map(([jobId]) => jobId)).toEqual([between.id, running.jobId, retried.id]);
+    await stores.doorClients.forgetEnds(own, [between.id, running.jobId, retried.id]);
   });
 
   test("may be away for days, and are told of their newest prompts", async () => {
@@ -357,9 +397,9 @@ describe("clients with sockets", () => {
       jobs.push(id);
     }
     const untold = async (): Promise<string[]> =>
-      (await stores.doorClients.listUntold(own, [clientId], 10)).map(({ jobId }) => jobId);
+      (await stores.doorClients.listUntold(own, { clientIds: [clientId] }, 10)).map(({ jobId }) => jobId);
     expect(await untold()).toEqual(jobs.slice(1));
-    const [oldest] = await stores.doorClients.listUntold(own, [clientId], 1);
+    const [oldest] = await stores.doorClients.listUntold(own, { clientIds: [clientId] }, 1);
     expect(oldest!.agoMs / 86_400_000).toBeCloseTo(6, 1);
     expect(await stores.keeping.removeDoorEnds(untoldKeptMs, 10)).toBe(1);
     expect(await stores.keeping.removeExcessDoorEnds(3, 10)).toBe(0);

@@ -22,6 +22,6 @@ export async function removeExcessDoorEnds(
       ) many CROSS JOIN LATERAL (
         SELECT job_id FROM door_ends ended
         WHERE ended.tenant_id = many.tenant_id AND ended.client_id = many.client_id
-        ORDER BY ended.ended_at, ended.job_id LIMIT least(many.excess, ${limit}::int)
+        ORDER BY ended.ended_at, ended.job_id LIMIT least(many.excess, ${limit}::int) FOR UPDATE SKIP LOCKED
       ) excess LIMIT ${limit}::int)`;
 }

@@ -4,6 +4,8 @@ export interface UntoldEnd {
   clientId: string;
   /** How long ago it ended. */
   agoMs: number;
+  /** It ended before any of its client's prompts began that run now, or of which the client hears. */
+  isBeforeRunning: boolean;
 }
 
 /**
@@ -21,8 +23,15 @@ export const untoldOfClientMax = 10_000;
 export interface DoorClients {
   /** Prompts of a client that run on a server now, and the node of each, the oldest first. */
   findRunning(tenantId: string, clientId: string): Promise<{ jobId: string; node: string | null }[]>;
-  /** Ends of prompts of these clients that are younger than `untoldKeptMs`, the oldest first, at most `limit`. */
-  listUntold(tenantId: string, clientIds: readonly string[], limit: number): Promise<UntoldEnd[]>;
+  /**
+   * Ends of prompts of these clients that are younger than `untoldKeptMs`, the oldest first, at most `limit`. A job that runs again has
+   * no end. @param asked.heardJobIds the prompts of which the clients hear now
+   */
+  listUntold(
+    tenantId: string,
+    asked: { clientIds: readonly string[]; heardJobIds?: readonly string[] },
+    limit: number,
+  ): Promise<UntoldEnd[]>;
   /**
    * How many prompts of a key wait or run, and, as of the same moment, the jobs of this key of whose ends these clients must be told: at
    * most some hundreds, the oldest first.

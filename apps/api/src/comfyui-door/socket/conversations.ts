@@ -12,15 +12,22 @@ interface Conversation {
   told: Promise<void>;
 }
 
+interface ConversationsOptions {
+  /** It is the turn of this job's end. */
+  onEndDue: (jobId: string) => void;
+  /** Ends of this client are still to come that are told before what runs. */
+  isHeld: (clientId: string) => boolean;
+}
+
 /** What the clients of a tenant hear of their prompts: each of one prompt at a time. */
 export class Conversations {
   readonly #audience: Audience;
-  readonly #onEndDue: (jobId: string) => void;
+  readonly #options: ConversationsOptions;
   readonly #byClient = new Map<string, Conversation>();
 
-  constructor(audience: Audience, onEndDue: (jobId: string) => void) {
+  constructor(audience: Audience, options: ConversationsOptions) {
     this.#audience = audience;
-    this.#onEndDue = onEndDue;
+    this.#options = options;
   }
 
   /** The client was just greeted, and told that this prompt runs. */
@@ -90,11 +97,17 @@ export class Conversations {
     return Math.min(Number.POSITIVE_INFINITY, ...times);
   }
 
-  /** Lets ends come first that have waited for too long, and forgets clients that are gone. */
+  /** The prompts of which clients hear now. */
+  get heardJobIds(): string[] {
+    return [...this.#byClient.values()].flatMap(({ turns }) => turns.heardJobId ?? []);
+  }
+
+  /** Lets ends come first that have waited for too long, goes on when they were told, and forgets clients that are gone. */
   look(now: number): void {
     for (const [clientId, { socket, turns }] of this.#byClient) {
       if (this.#audience.find(clientId) !== socket) this.#drop(clientId, turns);
       else if (turns.impatientAt !== null && turns.impatientAt <= now) turns.interrupt();
+      else turns.resume();
     }
   }
 
@@ -109,7 +122,8 @@ export class Conversations {
       send: (live, items) => {
         this.#audience.send(live, items);
       },
-      onEndDue: this.#onEndDue,
+      onEndDue: this.#options.onEndDue,
+      isHeld: () => this.#options.isHeld(clientId),
     });
     const conversation = { socket, turns, telling: new Set<string>(), told: Promise.resolve() };
     this.#byClient.set(clientId, conversation);

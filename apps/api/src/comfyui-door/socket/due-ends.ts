@@ -1,6 +1,6 @@
 import { type DoorMessage, type UntoldEnd } from "@genga/jobs";
-import { type Audience } from "./audience.ts";
-import { type KnownPrompts } from "./known-prompts.ts";
+import { LRUCache } from "lru-cache";
+import { type KnownPrompts, promptsMax } from "./known-prompts.ts";
 import { type LivePrompt } from "./live-prompt.ts";
 import { patienceMs } from "./turns.ts";
 
@@ -14,10 +14,18 @@ const nextMessageMs = 300;
 /** The last messages about a prompt come at most so long after its end. */
 const latestMs = 5_000;
 
+/** How long an end waits after it could not be told: twice as long after each further failure. */
+const pauseMs = { min: 1_000, max: 60_000 };
+
 /** When the ends of which jobs are to be told. */
 export class DueEnds {
   readonly #at = new Map<string, number>();
-  readonly #missed = new Set<string>();
+  /** Ends that come before what runs, and their clients. */
+  readonly #missed = new Map<string, string>();
+  /** The socket for which an end has come before what runs. It does so once, so that one that cannot be told stops nothing else. */
+  readonly #preferredFor = new LRUCache<string, string>({ max: promptsMax });
+  /** How often an end could not be told. */
+  readonly #failures = new LRUCache<string, number>({ max: promptsMax });
 
   /** The end is recorded. @param attempt absent = not known */
   expect(jobId: string, live: LivePrompt | null | undefined, attempt?: number): void {
@@ -27,23 +35,48 @@ export class DueEnds {
   }
 
   /**
-   * The end was not told. If its client has come back since, it is told at once, before what runs now and what the client sends now, as if
-   * the end had waited for long enough.
+   * The end was not told. If its client has come back since, it is told at once, as if it had waited for long enough: before what the
+   * client sends now, and before what runs, if that began later. An end that came while another prompt of the client ran waits for its
+   * turn, as a client takes what it hears for that of the prompt that it knows to run.
    */
   expectUntold(
-    { jobId, clientId, agoMs }: UntoldEnd,
+    { jobId, clientId, agoMs, isBeforeRunning }: UntoldEnd,
     prompts: Pick<KnownPrompts, "of">,
-    audience: Pick<Audience, "find">,
+    audience: { find(clientId: string): { id: string; openedAt: number } | undefined },
   ): void {
     const live = prompts.of(jobId);
-    const connectedMs = Date.now() - (audience.find(clientId)?.openedAt ?? 0);
+    const socket = audience.find(clientId);
+    const connectedMs = Date.now() - (socket?.openedAt ?? 0);
     const wasMissed = agoMs > Math.max(connectedMs, latestMs) && live?.isHeard !== true;
-    if (!wasMissed) {
+    if (socket === undefined || !wasMissed || !isBeforeRunning || this.#wasPreferred(jobId, socket.id)) {
       this.expect(jobId, live);
       return;
     }
     this.#at.set(jobId, 0);
-    this.#missed.add(jobId);
+    this.#missed.set(jobId, clientId);
+    this.#preferredFor.set(jobId, socket.id);
+  }
+
+  /** Whether this end has come, or comes, before what runs; one that could not be told does not count. */
+  isPreferred(jobId: string, socketId: string | undefined): boolean {
+    return this.#wasPreferred(jobId, socketId) && !this.#failures.has(jobId);
+  }
+
+  /** Whether ends of this client are still to come before what runs. */
+  hasMissed(clientId: string): boolean {
+    return this.#missed.size > 0 && new Set(this.#missed.values()).has(clientId);
+  }
+
+  /** The end could not be told, and is told later. */
+  retryLater(jobId: string): void {
+    const failures = this.#failures.get(jobId) ?? 0;
+    this.#failures.set(jobId, failures + 1);
+    this.#at.set(jobId, performance.now() + Math.min(pauseMs.min * 2 ** failures, pauseMs.max));
+  }
+
+  /** The client has the end. */
+  noteTold(jobId: string): void {
+    this.#failures.delete(jobId);
   }
 
   /** How long the end has waited for its turn before it was due. */
@@ -79,6 +112,10 @@ export class DueEnds {
   delete(jobId: string): void {
     this.#at.delete(jobId);
     this.#missed.delete(jobId);
+  }
+
+  #wasPreferred(jobId: string, socketId: string | undefined): boolean {
+    return socketId !== undefined && this.#preferredFor.get(jobId) === socketId;
   }
 
   /** When the next one is due. */

@@ -14,6 +14,7 @@ import { Audience } from "./audience.ts";
 import { type ClientSocket } from "./client-socket.ts";
 import { Conversations } from "./conversations.ts";
 import { DueEnds } from "./due-ends.ts";
+import { EndSearch } from "./end-search.ts";
 import { type EndTeller } from "./end-teller.ts";
 import { Inbox } from "./inbox.ts";
 import { KnownPrompts } from "./known-prompts.ts";
@@ -33,14 +34,11 @@ export interface TenantDoorParts {
 
 /** Ends that one statement looks for. */
 const endsAtOnce = 50;
-const untoldAtOnce = 500;
 /** How long the first message to a client waits for the subscription, without which later messages would be missed. */
 const subscribedMs = 2_000;
 /** A signal named a job that may be a prompt. */
 const lookSoonMs = 200;
-/** How often ends are looked for that no signal told: often while there are some. */
-const lookMinMs = 500;
-const lookMaxMs = 10_000;
+const restMaxMs = 10_000;
 /** After an outage of the database. */
 const retryMs = 1_000;
 
@@ -65,12 +63,11 @@ export class TenantDoor {
   readonly #ends = new DueEnds();
   readonly #queueNews: QueueNews;
   readonly #told = new ToldEnds();
+  readonly #search: EndSearch;
   /** Jobs whose ends need not be told any more. */
   #toForget: string[] = [];
   /** Prompts that hold messages back. */
   readonly #holding = new Set<LivePrompt>();
-  #lookAt = Number.POSITIVE_INFINITY;
-  #lookEveryMs = lookMaxMs;
 
   constructor(tenantId: string, parts: TenantDoorParts) {
     this.#tenantId = tenantId;
@@ -80,9 +77,17 @@ export class TenantDoor {
       parts.clients.countOpen(tenantId, keyName, clientIds),
     );
     this.#queueNews = new QueueNews(this.#audience);
-    this.#conversations = new Conversations(this.#audience, (jobId) => {
-      this.#ends.tellNow(jobId);
-      this.#wakeUp.wake();
+    this.#conversations = new Conversations(this.#audience, {
+      onEndDue: (jobId) => {
+        this.#ends.tellNow(jobId);
+        this.#wakeUp.wake();
+      },
+      isHeld: (clientId) => this.#ends.hasMissed(clientId) || this.#search.hasMore(clientId),
+    });
+    this.#search = new EndSearch({
+      ...{ tenantId, clients: parts.clients, audience: this.#audience, prompts: this.#prompts },
+      ...{ conversations: this.#conversations, ends: this.#ends, told: this.#told },
+      isForgotten: (jobId) => this.#toForget.includes(jobId),
     });
     const onMissed = (): void => {
       this.#lookSoon(0);
@@ -166,15 +171,18 @@ export class TenantDoor {
       if (socket.isOpen) await this.#greet(socket);
       this.#greetings = this.#greetings.filter((other) => other !== greeted);
     }
-    if (this.#lookAt <= performance.now()) await this.#lookForEnds();
+    if (this.#search.at <= performance.now()) {
+      await this.#search.look();
+      this.#conversations.look(performance.now());
+    }
     return this.#inbox.length + this.#greetings.length + this.#toForget.length > 0;
   }
 
   #restMs(): number {
     const flushes = [...this.#holding].flatMap(({ flushAt }) => flushAt ?? []);
-    const looks = [this.#lookAt, this.#queueNews.at, this.#conversations.lookAt, this.#audience.quietAt];
+    const looks = [this.#search.at, this.#queueNews.at, this.#conversations.lookAt, this.#audience.quietAt];
     const due = Math.min(...looks, this.#ends.nextAt, ...flushes);
-    return Math.min(due - performance.now(), lookMaxMs);
+    return Math.min(due - performance.now(), restMaxMs);
   }
 
   #letGo(now: number): void {
@@ -190,6 +198,7 @@ export class TenantDoor {
     if (jobIds.length === 0) return;
     await this.#with.clients.forgetEnds(this.#tenantId, jobIds);
     this.#toForget = this.#toForget.slice(jobIds.length);
+    this.#search.noteForgotten();
   }
 
   async #passOn(messages: readonly DoorMessage[]): Promise<void> {
@@ -254,8 +263,10 @@ export class TenantDoor {
     }
     this.#told.note(jobId, socket.id, end.attempt);
     const onKnown = (isDelivered: boolean): void => {
-      if (isDelivered) this.#toForget.push(jobId);
-      else this.#forgetTelling(jobId);
+      if (isDelivered) {
+        this.#ends.noteTold(jobId);
+        this.#toForget.push(jobId);
+      } else this.#forgetTelling(jobId);
       this.#wakeUp.wake();
     };
     const onEnding = (): void => {
@@ -275,29 +286,14 @@ export class TenantDoor {
       .catch((error: unknown) => {
         log.warn({ err: error, jobId }, "The end of a prompt could not be told yet.");
         this.#forgetTelling(jobId);
+        this.#ends.retryLater(jobId);
+        this.#wakeUp.wake();
       });
   }
 
   #forgetTelling(jobId: string): void {
     this.#told.forget(jobId);
     this.#audience.noteUntold(jobId);
-  }
-
-  /** Ends that no signal told: of clients that come back, of jobs that were ended while Redis was away. */
-  async #lookForEnds(): Promise<void> {
-    const { clientIds } = this.#audience;
-    this.#lookAt = performance.now() + this.#lookEveryMs;
-    if (clientIds.length === 0) return;
-    const untold = await this.#with.clients.listUntold(this.#tenantId, clientIds, untoldAtOnce);
-    const news = untold.filter(({ jobId, clientId }) => {
-      const wasTold = this.#told.has(jobId, this.#audience.find(clientId)?.id);
-      const isDue = this.#ends.has(jobId) || this.#conversations.isWaiting(clientId, jobId);
-      return !wasTold && !isDue && !this.#toForget.includes(jobId);
-    });
-    for (const end of news) this.#ends.expectUntold(end, this.#prompts, this.#audience);
-    this.#lookEveryMs = news.length > 0 ? lookMinMs : Math.min(this.#lookEveryMs * 2, lookMaxMs);
-    this.#lookAt = performance.now() + this.#lookEveryMs;
-    if (untold.length >= untoldAtOnce && news.length > 0) this.#lookAt = 0;
   }
 
   /** The first message tells how many prompts wait and run; then the node of the client's prompt that runs (PROTOCOL 3). */
@@ -338,7 +334,7 @@ export class TenantDoor {
   }
 
   #lookSoon(inMs: number): void {
-    this.#lookAt = Math.min(this.#lookAt, performance.now() + inMs);
+    this.#search.soon(inMs);
     this.#wakeUp.wake();
   }
 }

@@ -20,7 +20,8 @@ function listening() {
     for (const item of items)
       heard.push(`${live.prompt.jobId} ${item.kind === "text" ? item.type : item.kind}`);
   };
-  const turns = new Turns({ send: note, onEndDue: (jobId) => due.push(jobId) });
+  const held = { isHeld: false };
+  const turns = new Turns({ send: note, onEndDue: (jobId) => due.push(jobId), isHeld: () => held.isHeld });
   /** Tells the end of a prompt, as far as it is its turn. */
   const end = (live: LivePrompt, now = 0): boolean => {
     if (!turns.mayEnd(live, now)) return false;
@@ -28,7 +29,7 @@ function listening() {
     turns.finish(live);
     return true;
   };
-  return { turns, heard, due, end };
+  return { turns, heard, due, end, held };
 }
 
 describe("a client with several prompts that run", () => {
@@ -99,6 +100,25 @@ describe("a client with several prompts that run", () => {
     end(short, 100);
     turns.noteRead("short");
     expect(turns.impatientAt).toBeNull();
+  });
+
+  test("hears ends that come page by page one after another, and only then what runs", () => {
+    const { turns, heard, end, held } = listening();
+    const [long, first, second] = [promptOf("long"), promptOf("first"), promptOf("second")];
+    turns.begin(long);
+    held.isHeld = true;
+    expect(end(first, -patienceMs)).toBe(false);
+    turns.interrupt();
+    expect(end(first)).toBe(true);
+    turns.resume();
+    turns.say(long, [text("executing", "2"), text("executed", "2")]);
+    expect(end(second)).toBe(true);
+    expect(heard).toEqual(["first execution_start", "first ended", "second execution_start", "second ended"]);
+    held.isHeld = false;
+    turns.resume();
+    turns.resume();
+    turns.say(long, [text("executing", "3")]);
+    expect(heard.slice(4)).toEqual(["long execution_start", "long executing"]);
   });
 
   test("is told of a prompt of which too much would have to be kept as if it had just begun", () => {

@@ -37,6 +37,8 @@ export interface TurnsOptions {
   send: (live: LivePrompt, items: readonly Outgoing[]) => void;
   /** It is the turn of this job's end. */
   onEndDue: (jobId: string) => void;
+  /** Ends are still to come that are told before what runs, so nothing begins yet. */
+  isHeld: () => boolean;
 }
 
 /**
@@ -67,7 +69,7 @@ export class Turns {
   say(live: LivePrompt, items: readonly Outgoing[]): void {
     if (items.length === 0) return;
     const entry = this.#entryOf(live);
-    if (entry !== null && this.#isFree) this.#current = entry;
+    if (entry !== null && this.#isFree && !this.#options.isHeld()) this.#current = entry;
     if (entry === null) live.forget();
     else if (this.#current === entry && !this.#ending.has(entry)) this.#send(entry, items);
     else for (const item of items) this.#keep(entry, item);
@@ -140,6 +142,16 @@ export class Turns {
     this.#passOn();
   }
 
+  /** Goes on when nothing is held back any more. */
+  resume(): void {
+    if (this.#isFree) this.#passOn();
+  }
+
+  /** The job of which the client hears. */
+  get heardJobId(): string | null {
+    return this.#current?.live.prompt.jobId ?? null;
+  }
+
   /** The client is gone: it has not heard of what waits. */
   drop(): void {
     for (const entry of this.#entries.values()) if (entry !== this.#current) entry.live.forget();
@@ -162,7 +174,7 @@ export class Turns {
       this.#ending.add(entry);
       this.#options.onEndDue(entry.live.prompt.jobId);
     }
-    if (ended.length > 0) return;
+    if (ended.length > 0 || this.#options.isHeld()) return;
     const [next] = this.#entries.values();
     if (next === undefined) return;
     this.#current = next;

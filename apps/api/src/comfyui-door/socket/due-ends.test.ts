@@ -1,0 +1,69 @@
+import { describe, expect, test } from "@jest/globals";
+import { type DoorPrompt, type UntoldEnd } from "@genga/jobs";
+import { DueEnds } from "./due-ends.ts";
+import { LivePrompt } from "./live-prompt.ts";
+import { patienceMs } from "./turns.ts";
+
+const hourMs = 3_600_000;
+const missed: UntoldEnd = { jobId: "job", clientId: "client", agoMs: hourMs, isBeforeRunning: true };
+const unknown = { of: () => undefined };
+const served = (id: string, openedAgoMs = 1_000) => ({
+  find: () => ({ id, openedAt: Date.now() - openedAgoMs }),
+});
+/** What is due within this time from now. */
+const dueWithin = (ends: DueEnds, ms: number): string[] => ends.list(performance.now() + ms, 10);
+
+describe("an end that was not told", () => {
+  test("comes before what runs when its client is back, once for each socket", () => {
+    const ends = new DueEnds();
+    ends.expectUntold(missed, unknown, served("first"));
+    expect(dueWithin(ends, 0)).toEqual(["job"]);
+    expect(ends.waitedMs("job")).toBe(patienceMs);
+    expect(ends.hasMissed("client")).toBe(true);
+    expect(ends.hasMissed("other")).toBe(false);
+    ends.delete("job");
+    expect(ends.hasMissed("client")).toBe(false);
+    expect(ends.isPreferred("job", "first")).toBe(true);
+    // As when nothing was found to tell, or when it could not be told.
+    ends.expectUntold(missed, unknown, served("first"));
+    expect(ends.waitedMs("job")).toBe(0);
+    expect(ends.hasMissed("client")).toBe(false);
+    ends.delete("job");
+    ends.expectUntold(missed, unknown, served("second"));
+    expect(ends.waitedMs("job")).toBe(patienceMs);
+  });
+
+  test("waits for its turn if it came while a prompt ran that still runs, if it is new, or if its prompt goes on", () => {
+    const ends = new DueEnds();
+    const prompt = { jobId: "heard", status: "processing", attempt: 1 } as unknown as DoorPrompt;
+    const live = new LivePrompt(prompt);
+    const about = { jobId: "heard", attempt: 1, serverPromptId: "id" };
+    live.take({ ...about, kind: "text", type: "execution_start", json: "{}" }, 0);
+    ends.expectUntold({ ...missed, isBeforeRunning: false }, unknown, served("socket"));
+    ends.expectUntold({ ...missed, jobId: "new" }, unknown, served("socket", 2 * hourMs));
+    ends.expectUntold({ ...missed, jobId: "heard" }, { of: () => live }, served("socket"));
+    ends.expectUntold({ ...missed, jobId: "gone" }, unknown, { find: () => undefined });
+    expect(ends.hasMissed("client")).toBe(false);
+    for (const jobId of ["job", "new", "heard", "gone"]) expect(ends.waitedMs(jobId)).toBe(0);
+    expect(dueWithin(ends, 0)).toEqual([]);
+    expect(dueWithin(ends, 1_000)).toEqual(["job", "new", "heard", "gone"]);
+  });
+
+  test("that cannot be told is tried again after longer and longer, and does not come before what runs any more", () => {
+    const ends = new DueEnds();
+    ends.expectUntold(missed, unknown, served("socket"));
+    const pauses = Array.from({ length: 8 }, () => {
+      ends.delete("job");
+      const now = performance.now();
+      ends.retryLater("job");
+      return Math.round((ends.nextAt - now) / 1_000);
+    });
+    expect(pauses).toEqual([1, 2, 4, 8, 16, 32, 60, 60]);
+    expect(ends.waitedMs("job")).toBe(0);
+    expect(ends.isPreferred("job", "socket")).toBe(false);
+    ends.noteTold("job");
+    const now = performance.now();
+    ends.retryLater("job");
+    expect(Math.round((ends.nextAt - now) / 1_000)).toBe(1);
+  });
+});

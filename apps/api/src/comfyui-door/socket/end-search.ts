@@ -1,0 +1,78 @@
+import { type DoorClients } from "@genga/jobs";
+import { type Audience } from "./audience.ts";
+import { type Conversations } from "./conversations.ts";
+import { type DueEnds } from "./due-ends.ts";
+import { type KnownPrompts } from "./known-prompts.ts";
+import { type ToldEnds } from "./told-ends.ts";
+
+/** Ends that one statement looks for. */
+const pageMax = 500;
+/** How often ends are looked for that no signal told: often while there are some. */
+const everyMs = { min: 500, max: 10_000 };
+
+interface EndSearchParts {
+  tenantId: string;
+  clients: Pick<DoorClients, "listUntold">;
+  audience: Audience;
+  prompts: KnownPrompts;
+  conversations: Conversations;
+  ends: DueEnds;
+  told: ToldEnds;
+  /** The client has this end, which is yet to be noted. */
+  isForgotten: (jobId: string) => boolean;
+}
+
+/** Looks for ends that no signal told: of clients that come back, of jobs that were ended while Redis was away. */
+export class EndSearch {
+  readonly #with: EndSearchParts;
+  #at = Number.POSITIVE_INFINITY;
+  #everyMs = everyMs.max;
+  #isPageFull = false;
+  /** Clients that may have more ends that are told before what runs. */
+  #withMore: ReadonlySet<string> = new Set();
+
+  constructor(parts: EndSearchParts) {
+    this.#with = parts;
+  }
+
+  /** When to look. */
+  get at(): number {
+    return this.#at;
+  }
+
+  soon(inMs: number): void {
+    this.#at = Math.min(this.#at, performance.now() + inMs);
+  }
+
+  /** Ends were forgotten that clients were told, so those that did not fit into one page come next. */
+  noteForgotten(): void {
+    if (this.#isPageFull) this.soon(0);
+  }
+
+  /** Whether this client may have more ends, which are told before what runs. */
+  hasMore(clientId: string): boolean {
+    return this.#withMore.has(clientId);
+  }
+
+  async look(): Promise<void> {
+    const { tenantId, clients, audience, prompts, conversations, ends, told, isForgotten } = this.#with;
+    const { clientIds } = audience;
+    this.#at = performance.now() + this.#everyMs;
+    if (clientIds.length === 0) return;
+    const asked = { clientIds, heardJobIds: conversations.heardJobIds };
+    const untold = await clients.listUntold(tenantId, asked, pageMax);
+    const news = untold.filter(({ jobId, clientId }) => {
+      const wasTold = told.has(jobId, audience.find(clientId)?.id);
+      const isDue = ends.has(jobId) || conversations.isWaiting(clientId, jobId);
+      return !wasTold && !isDue && !isForgotten(jobId);
+    });
+    for (const end of news) ends.expectUntold(end, prompts, audience);
+    this.#everyMs = news.length > 0 ? everyMs.min : Math.min(this.#everyMs * 2, everyMs.max);
+    this.#at = performance.now() + this.#everyMs;
+    this.#isPageFull = untold.length >= pageMax;
+    const preferred = untold.filter(({ jobId, clientId }) =>
+      ends.isPreferred(jobId, audience.find(clientId)?.id),
+    );
+    this.#withMore = new Set(this.#isPageFull ? preferred.map(({ clientId }) => clientId) : []);
+  }
+}
