@@ -374,6 +374,7 @@ test("a client that reads the history and then the queue, also of another proces
     await make(earlier);
     // Both processes connect to Redis as soon as they have started.
     isShared = (await names(own, another)).includes(earlier);
+    expect(await names()).toEqual([earlier]);
     await fetch(`${isShared ? another : door}/history/${earlier}`, { headers: own });
     expect(await names()).toEqual([]);
   }
@@ -383,6 +384,9 @@ test("a client that reads the history and then the queue, also of another proces
   expect(await names()).toEqual([id]);
   expect(await names({ authorization: "Bearer second-key" })).toEqual([]);
   expect(Object.keys(await read(`/history/${id}`))).toEqual([id]);
+  expect(await names()).toEqual([]);
+  // No prompt has such an id, and no statement may contain it.
+  expect(await read("/history/a%00b")).toEqual({});
   expect(await names()).toEqual([]);
 });
 

@@ -4,7 +4,7 @@ import { LRUCache } from "lru-cache";
 export const askedMs = 5_000;
 const queuesMax = 1_000;
 const promptsMax = 1_000;
-/** No prompt has a longer id. */
+/** No prompt has a longer id, or one with a NUL character. */
 const promptIdMax = 200;
 
 interface Queue {
@@ -15,7 +15,8 @@ interface Queue {
 /** What all processes know. */
 interface AskedPrompts {
   connect(): void;
-  note(queue: Queue, promptId: string): Promise<void>;
+  /** @returns whether all know it now */
+  note(queue: Queue, promptId: string): Promise<boolean>;
   forget(queue: Queue, promptId: string): Promise<void>;
   /** `null` = not known now. */
   list(queue: Queue): Promise<string[] | null>;
@@ -24,12 +25,13 @@ interface AskedPrompts {
 
 /**
  * Prompts of which a client was just told that the history has no entry. Clients that read the queue next, perhaps from another process,
- * take a prompt that is in neither for lost; so one that has ended between the two reads is still shown as running (PROTOCOL 0.2). While
- * it is not known what other processes told, this one goes by what it told itself.
+ * take a prompt that is in neither for lost; so one that has ended between the two reads is still shown as running (PROTOCOL 0.2). What
+ * could not be told to the others, this process remembers; while it is not known what they told, it goes by what it told itself.
  */
 export class AskedHistory {
   readonly #shared: AskedPrompts;
-  readonly #queues = new LRUCache<string, LRUCache<string, true>>({ max: queuesMax });
+  /** Whether all processes know of a prompt, by queue and prompt id. */
+  readonly #queues = new LRUCache<string, LRUCache<string, boolean>>({ max: queuesMax });
 
   constructor(shared: AskedPrompts) {
     this.#shared = shared;
@@ -40,16 +42,18 @@ export class AskedHistory {
     this.#shared.connect();
   }
 
-  /** The client of this key is going to be told that there is no entry. Resolves when all processes know. */
+  /** The client of this key is going to be told that there is no entry. Resolves when all processes know, or cannot be told. */
   async noteNone(queue: Queue, promptId: string): Promise<void> {
-    if (promptId.length > promptIdMax) return;
+    if (promptId.length > promptIdMax || promptId.includes("\0")) return;
     const name = nameOf(queue);
     const prompts =
       this.#queues.get(name) ??
-      new LRUCache<string, true>({ max: promptsMax, ttl: askedMs, ttlResolution: 0 });
+      new LRUCache<string, boolean>({ max: promptsMax, ttl: askedMs, ttlResolution: 0 });
     this.#queues.set(name, prompts);
-    prompts.set(promptId, true);
-    await this.#shared.note(queue, promptId);
+    prompts.set(promptId, false);
+    const isShared = await this.#shared.note(queue, promptId);
+    // It may have been seen meanwhile.
+    if (isShared && prompts.has(promptId)) prompts.set(promptId, true, { noUpdateTTL: true });
   }
 
   /** The client is going to see the entry. */
@@ -62,10 +66,17 @@ export class AskedHistory {
   /** What the client of this key believes not to have ended. */
   async believedOpen(queue: Queue): Promise<string[]> {
     const shared = await this.#shared.list(queue);
-    if (shared !== null) return shared;
     const prompts = this.#queues.get(nameOf(queue));
     prompts?.purgeStale();
-    return [...(prompts?.keys() ?? [])];
+    const own = [...(prompts?.entries() ?? [])];
+    if (shared === null) return own.map(([promptId]) => promptId);
+    const all = new Set(shared);
+    for (const [promptId, isShared] of own) {
+      // Redis may have taken it after all, only too late to say so; from then on other processes may say that it was seen.
+      if (all.has(promptId)) prompts?.set(promptId, true, { noUpdateTTL: true });
+      else if (!isShared) all.add(promptId);
+    }
+    return [...all];
   }
 
   async close(): Promise<void> {

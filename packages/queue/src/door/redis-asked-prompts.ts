@@ -18,7 +18,8 @@ const now = "local time = redis.call('TIME') local now = time[1] * 1000 + math.f
 const noteScript = new RedisScript(`${now}
   redis.call('ZADD', KEYS[1], now, ARGV[1])
   redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -1 - ARGV[3])
-  redis.call('PEXPIRE', KEYS[1], ARGV[2])`);
+  redis.call('PEXPIRE', KEYS[1], ARGV[2])
+  return 1`);
 const listScript = new RedisScript(`${now}
   redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - ARGV[1])
   return redis.call('ZRANGE', KEYS[1], 0, -1)`);
@@ -41,11 +42,13 @@ export class RedisAskedPrompts {
     this.#connected();
   }
 
-  async note(queue: PromptQueue, promptId: string): Promise<void> {
+  /** @returns whether it is noted; if Redis is late, it may be noted all the same */
+  async note(queue: PromptQueue, promptId: string): Promise<boolean> {
     const { keptMs } = this.#options;
-    await withinTime(this.#connected(), (redis) =>
+    const noted = await withinTime(this.#connected(), (redis) =>
       noteScript.run(redis, [this.#keyOf(queue)], [promptId, keptMs, promptsMax]),
     );
+    return noted !== null;
   }
 
   async forget(queue: PromptQueue, promptId: string): Promise<void> {
