@@ -87,6 +87,7 @@ export {
   type JobsBefore,
   type MadeJob,
   type OutputFilter,
+  type OutputPlace,
   type Page,
   type EndCounts,
   type QueueSummary,

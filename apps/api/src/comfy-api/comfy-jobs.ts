@@ -1,4 +1,4 @@
-import { StoreUnavailableError, type Job, type JobReader } from "@genga/jobs";
+import { isTerminal, StoreUnavailableError, type Job, type JobReader } from "@genga/jobs";
 import { withOutputsShownInText } from "@genga/workflows";
 import { Sight } from "../access/sight.ts";
 import { type JobDetails, type Viewer } from "../jobs/job-details.ts";
@@ -37,7 +37,7 @@ export class ComfyJobs {
       job.status === "completed" ? own.listOutputs(job.id) : [],
       this.positionOf(job),
       hasFailed ? own.listAttempts(job.id) : [],
-      this.nodeClassOf(job, job.progress.node),
+      isTerminal(job.status) ? null : this.#nodeClasses.of(job, job.progress.node),
     ]);
     const failure = attempts.at(-1)?.failure ?? null;
     const read = { sight, outputs, queuePosition, nodeClass, failure };
@@ -68,9 +68,9 @@ export class ComfyJobs {
     return outputs.map((output) => viewOfComfyOutput(output, { baseUrl, keeping: this.#parts.keeping }));
   }
 
-  /** The class of a node of the job; `null` = it is not known. */
-  nodeClassOf(job: Job, node: string | null): Promise<string | null> {
-    return this.#nodeClasses.of(job, node);
+  /** Tells the class of a node of a job that is watched; `null` = it is not known. */
+  nodeClassesOf(job: Job): (node: string | null) => Promise<string | null> {
+    return this.#nodeClasses.reader(job);
   }
 
   /**
@@ -82,10 +82,8 @@ export class ComfyJobs {
     const parameters = await own.findParameters(id);
     if (parameters === null) return null;
     const { workflow, inputs } = parameters;
-    const read = new Map<string, string>();
-    for (const from of new Set(inputs.map((input) => input.from)))
-      for (const { id: output, index, kind } of await own.listOutputs(from))
-        if (kind === "file") read.set(`${from} ${index}`, output);
+    const files = await own.findFilesAt(inputs.map(({ from, output }) => ({ jobId: from, index: output })));
+    const read = new Map(files.map(({ id: output, jobId, index }) => [`${jobId} ${index}`, output]));
     return withOutputsShownInText(workflow, inputs, ({ from, output }) => {
       const asset = read.get(`${from} ${output}`);
       return asset === undefined ? undefined : assetReference(asset);

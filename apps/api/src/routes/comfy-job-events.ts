@@ -35,7 +35,7 @@ export const watchComfyJob = route({
     await openEventStream({ request, response }, parts, { jobId: job.id }, async (stream) => {
       const told = new ComfyJobStream(stream, {
         outputs: () => comfyJobs.outputsOf(job, baseUrl),
-        nodeClassOf: (node) => comfyJobs.nodeClassOf(job, node),
+        nodeClassOf: comfyJobs.nodeClassesOf(job),
         positionOf: (current) => comfyJobs.positionOf(current),
         // Counting costs more than a look.
         positionEveryMs: 3 * watchTimes.lookMaxMs,

@@ -42,6 +42,12 @@ export type BatchFilter = Pick<JobFilter, "project" | "scene" | "shot" | "tag" |
 /** Jobs whose outputs are wanted; only completed jobs have any. */
 export type OutputFilter = Omit<JobFilter, "text" | "limit" | "cursor">;
 
+/** Which output of a job. */
+export interface OutputPlace {
+  jobId: string;
+  index: number;
+}
+
 /** The outputs of a job, and all that is needed to make them again. */
 export interface MadeJob extends JobLabels {
   id: string;
@@ -141,6 +147,8 @@ export interface TenantJobReader {
   /** Those of the jobs that exist, in the given order; one statement for any number of them. */
   findJobs(ids: string[]): Promise<Job[]>;
   findParameters(jobId: string): Promise<StoredParameters | null>;
+  /** The classes of the nodes of a job's graph, by the id of the node, of at most so many nodes. */
+  findNodeClasses(jobId: string, nodesMax: number): Promise<Map<string, string>>;
   /** The prompts to show of these jobs, by id; one statement for any number of them. */
   findPrompts(jobIds: string[]): Promise<Map<string, JobPrompt>>;
   /**
@@ -167,6 +175,8 @@ export interface TenantJobReader {
   findOutput(id: string): Promise<JobOutput | null>;
   /** Those of these outputs that there are, in any order. An id that is not a UUID is not found. */
   findOutputs(ids: readonly string[]): Promise<JobOutput[]>;
+  /** Those of these outputs that are files, by job and index; one statement for any number of them. */
+  findFilesAt(places: readonly OutputPlace[]): Promise<(OutputPlace & { id: string })[]>;
   /** How many outputs the jobs have; counting stops beyond `max`. */
   countOutputs(filter: OutputFilter, max: number): Promise<number>;
   /**

@@ -20,6 +20,8 @@ export function describeJobReader(runner: TestRunner, open: () => Promise<Contra
         expect(await reader.findBatch(id)).toBeNull();
         expect(await reader.findOutput(id)).toBeNull();
         expect(await reader.findOutputs([id])).toEqual([]);
+        expect(await reader.findFilesAt([{ jobId: id, index: 0 }])).toEqual([]);
+        expect(await reader.findNodeClasses(id, 10)).toEqual(new Map());
         expect(await reader.listEvents(id, 0, 10)).toEqual([]);
         expect(await reader.listOutputs(id)).toEqual([]);
         expect(await reader.listAttempts(id)).toEqual([]);
@@ -49,6 +51,8 @@ export function describeJobReader(runner: TestRunner, open: () => Promise<Contra
           events: (await reader.listEvents(job.id, 0, 5)).length > 0,
           outputs: (await reader.listOutputs(job.id)).length > 0,
           output: (await reader.findOutput(output?.id ?? "")) !== null,
+          files: (await reader.findFilesAt([{ jobId: job.id, index: 0 }])).length > 0,
+          nodeClasses: (await reader.findNodeClasses(job.id, 10)).size > 0,
           someOutputs: (await reader.findOutputs(["no-uuid", output?.id ?? ""])).length > 0,
           attempts: (await reader.listAttempts(job.id)).length > 0,
           classes: (await reader.listClassesToRetry({ jobId: job.id })).length > 0,

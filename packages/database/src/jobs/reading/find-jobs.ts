@@ -69,6 +69,27 @@ export async function findParameters(
   return row ?? null;
 }
 
+/** No class of a node has a longer name. */
+const classCharactersMax = 200;
+
+export async function findNodeClasses(
+  database: PrismaClient,
+  tenantId: string,
+  jobId: string,
+  nodesMax: number,
+): Promise<Map<string, string>> {
+  if (!isUuid(jobId)) return new Map();
+  const rows = await database.$queryRaw<{ node: string; nodeClass: string }[]>`
+    SELECT node.id AS node, node.content ->> 'class_type' AS "nodeClass"
+    FROM jobs job JOIN job_parameters asked ON asked.job_id = job.id
+    JOIN workflows ON workflows.hash = asked.workflow_hash
+    CROSS JOIN LATERAL jsonb_each(workflows.graph) AS node(id, content)
+    WHERE job.id = ${jobId}::uuid AND job.tenant_id = ${tenantId}::uuid
+      AND length(node.content ->> 'class_type') <= ${classCharactersMax}
+    LIMIT ${nodesMax}::int`;
+  return new Map(rows.map(({ node, nodeClass }) => [node, nodeClass]));
+}
+
 export async function findPrompts(
   database: PrismaClient,
   tenantId: string,

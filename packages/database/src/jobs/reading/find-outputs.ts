@@ -1,4 +1,4 @@
-import { type JobOutput } from "@genga/jobs";
+import { type JobOutput, type OutputPlace } from "@genga/jobs";
 import { validate as isUuid } from "uuid";
 import { type PrismaClient } from "../../generated/client.ts";
 import { outputFromRow } from "../job-rows.ts";
@@ -26,6 +26,23 @@ export async function findOutputs(
   if (known.length === 0) return [];
   const rows = await database.jobOutput.findMany({ where: { id: { in: known }, job: { tenantId } } });
   return rows.map(outputFromRow);
+}
+
+/** Those of these outputs that are files. */
+export async function findFilesAt(
+  database: PrismaClient,
+  tenantId: string,
+  places: readonly OutputPlace[],
+): Promise<(OutputPlace & { id: string })[]> {
+  const known = places.filter(({ jobId }) => isUuid(jobId));
+  if (known.length === 0) return [];
+  const [jobIds, indexes] = [known.map(({ jobId }) => jobId), known.map(({ index }) => index)];
+  return await database.$queryRaw<(OutputPlace & { id: string })[]>`
+    SELECT DISTINCT output.id, output.job_id AS "jobId", output.index
+    FROM unnest(${jobIds}::uuid[], ${indexes}::int[]) AS wanted(job_id, index)
+    JOIN outputs output ON output.job_id = wanted.job_id AND output.index = wanted.index
+    JOIN jobs job ON job.id = output.job_id
+    WHERE job.tenant_id = ${tenantId}::uuid AND output.kind = 'file'`;
 }
 
 export async function findOutput(

@@ -11,6 +11,7 @@ import {
   type JobOutput,
   type MadeJob,
   type OutputFilter,
+  type OutputPlace,
   type StoredParameters,
   type JobPrompt,
   type JobReader,
@@ -31,8 +32,16 @@ import { listWaitingTenants } from "./waiting-tenants.ts";
 import { countJobsBefore } from "./jobs-before.ts";
 import { countEnds } from "../../keeping/count-ends.ts";
 import { summarizeQueue } from "./count-jobs.ts";
-import { findJob, findJobs, findParameters, findPrompts, findShown, listBatchJobs } from "./find-jobs.ts";
-import { findOutput, findOutputs, listOutputs } from "./find-outputs.ts";
+import {
+  findJob,
+  findJobs,
+  findNodeClasses,
+  findParameters,
+  findPrompts,
+  findShown,
+  listBatchJobs,
+} from "./find-jobs.ts";
+import { findFilesAt, findOutput, findOutputs, listOutputs } from "./find-outputs.ts";
 import { countOutputs, readMadeJobs } from "./read-made-jobs.ts";
 import { listAttempts } from "./list-attempts.ts";
 import { listChain } from "./list-chain.ts";
@@ -100,6 +109,10 @@ class PrismaTenantJobReader implements TenantJobReader {
     return withMappedErrors(() => findParameters(this.#database, this.#tenantId, jobId));
   }
 
+  findNodeClasses(jobId: string, nodesMax: number): Promise<Map<string, string>> {
+    return withMappedErrors(() => findNodeClasses(this.#database, this.#tenantId, jobId, nodesMax));
+  }
+
   findPrompts(jobIds: string[]): Promise<Map<string, JobPrompt>> {
     return withMappedErrors(() => findPrompts(this.#database, this.#tenantId, jobIds));
   }
@@ -145,6 +158,10 @@ class PrismaTenantJobReader implements TenantJobReader {
 
   findOutputs(ids: readonly string[]): Promise<JobOutput[]> {
     return withMappedErrors(() => findOutputs(this.#database, this.#tenantId, ids));
+  }
+
+  findFilesAt(places: readonly OutputPlace[]): Promise<(OutputPlace & { id: string })[]> {
+    return withMappedErrors(() => findFilesAt(this.#database, this.#tenantId, places));
   }
 
   findOutput(id: string): Promise<JobOutput | null> {
