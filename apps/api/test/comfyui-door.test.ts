@@ -357,6 +357,9 @@ describe("the queue", () => {
     expect(await (await ask("/queue", {}, second)).text()).toContain(`[5.0,"${soon.prompt_id}",`);
     const last = await send("/prompt", { prompt: graphOf(78), number: 7 }, second);
     expect(await last.text()).toContain('"number":7.0,');
+    expect(await (await ask("/api/jobs", {}, second)).text()).toContain('"priority":7.0,');
+    const shown = await ask(`/api/jobs/${soon.prompt_id}`, {}, second);
+    expect(await shown.text()).toContain('"priority":5.0,');
     await send("/queue", { clear: true }, second);
   });
 });

@@ -1,5 +1,6 @@
-import { isObject } from "@genga/comfyui";
+import { type ExactNumber, isObject } from "@genga/comfyui";
 import { type DoorPrompt, type EndedDoorPrompt, type JobStatus } from "@genga/jobs";
+import { shownNumber } from "./prompt-number.ts";
 
 export const serverJobStatuses = ["pending", "in_progress", "completed", "failed", "cancelled"] as const;
 export type ServerJobStatus = (typeof serverJobStatuses)[number];
@@ -8,7 +9,8 @@ export type ServerJobStatus = (typeof serverJobStatuses)[number];
 export interface JobSummary {
   id: string;
   status: ServerJobStatus;
-  priority: number;
+  /** Of a number that the client chose a float, as in the queue. */
+  priority: number | ExactNumber;
   create_time: number;
   execution_start_time?: number;
   execution_end_time?: number;
@@ -35,7 +37,7 @@ export function summaryOf(prompt: DoorPrompt & { extraData: string | null }): Jo
   return {
     id: prompt.promptId,
     status: statuses[prompt.status],
-    priority: prompt.number,
+    priority: shownNumber(prompt.number),
     create_time: prompt.createdAt.getTime(),
     outputs_count: 0,
     ...(workflowId !== undefined && { workflow_id: workflowId }),

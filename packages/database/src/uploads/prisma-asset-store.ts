@@ -143,7 +143,7 @@ async function hasRoomForAsset(transaction: Prisma.TransactionClient, uploadId: 
 function tooManyAssets(): InvalidJobError {
   const message =
     `There are ${assetsOfContentMax} assets of this content, as many as there may be. Remove some, or name one of them ` +
-    "again by the same file_path and tags.";
+    "again by the same file_path and tags, with expires_in if it has one and otherwise without.";
   return new InvalidJobError([{ path: "file_path", code: "too-many-assets", message }]);
 }
 

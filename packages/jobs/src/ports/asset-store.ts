@@ -23,14 +23,14 @@ export interface AssetFields {
   expiresInSeconds: number | null;
 }
 
-/** Every method throws `StoreUnavailableError` when the database cannot be reached. */
 /** Records of one content of a tenant, so that nobody can fill the table without sending files. */
 export const assetsOfContentMax = 10_000;
 
+/** Every method throws `StoreUnavailableError` when the database cannot be reached. */
 export interface AssetStore extends AssetFinder {
   /**
    * Makes a record over an upload, which counts as just used, and notes it under the request's key in the same transaction. Of
-   * `assetsOfContentMax` records one with the same path and tags is taken again.
+   * `assetsOfContentMax` records one with the same path and tags is taken again, if both expire or neither does.
    * @returns `null` = the upload was removed meanwhile
    * @throws ClaimLostError @throws InvalidJobError `too-many-assets`
    */
@@ -40,8 +40,8 @@ export interface AssetStore extends AssetFinder {
     claim?: IdempotencyClaim,
   ): Promise<Asset | null>;
   /**
-   * The same over the upload with this content. A record with the same path and tags is taken again, and kept for as long as
-   * the longer of the two was to be.
+   * The same over the upload with this content. A record with the same path and tags is taken again, if both expire or neither
+   * does, and kept for as long as the longer of the two was to be.
    * @param blake3 lowercase hex
    * @returns `null` = the tenant has no such upload
    * @throws InvalidJobError `too-many-assets`

@@ -1,4 +1,4 @@
-import { isObject, parsePythonJson } from "@genga/comfyui";
+import { isObject, parsePythonJson, stringifyExactJson } from "@genga/comfyui";
 import { type Principal } from "@genga/jobs";
 import { anyBody, jsonOf, queryOf, type DoorRequest, type DoorRoute } from "../door-route.ts";
 import { type DoorParts } from "../door-parts.ts";
@@ -57,7 +57,7 @@ export const getJob: DoorRoute = {
     const [prompt] = promptId.includes("\0") ? [] : await door.prompts.findByPromptIds(tenant.id, [promptId]);
     const isActive = prompt?.status === "queued" || prompt?.status === "processing";
     if (prompt !== undefined && isActive && prompt.keyName === keyName) {
-      response.json(summaryOf({ ...prompt, extraData: null }));
+      response.type("json").send(stringifyExactJson(summaryOf({ ...prompt, extraData: null })));
       return;
     }
     const ended = prompt === undefined || isActive ? null : await door.prompts.findEnded(tenant.id, promptId);
@@ -66,7 +66,7 @@ export const getJob: DoorRoute = {
       return;
     }
     const ending = parsePythonJson(await door.history.endingOf(ended)) as HistoryEntry;
-    const about = JSON.stringify({
+    const about = stringifyExactJson({
       ...summaryOfEnded(ended, ending),
       ...{ outputs: ending.outputs, execution_status: ending.status },
     });
@@ -147,7 +147,7 @@ function isOpen(status: ServerJobStatus): boolean {
 
 async function answering({ response }: DoorRequest, answer: () => Promise<object>): Promise<void> {
   try {
-    response.json(await answer());
+    response.type("json").send(stringifyExactJson(await answer()));
   } catch (error) {
     if (!(error instanceof JobsRefusedError)) throw error;
     response.status(400).json({ error: error.message });
