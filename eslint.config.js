@@ -9,7 +9,8 @@ export default defineConfig(
   {
     files: ["**/*.ts", "**/*.tsx"],
     extends: [tseslint.configs.strictTypeChecked, tseslint.configs.stylisticTypeChecked],
-    languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
+    // Named projects, and not `projectService`, which is made for editors and takes half as much time again.
+    languageOptions: { parserOptions: { project: ["tsconfig.json"], tsconfigRootDir: import.meta.dirname } },
     rules: {
       "@typescript-eslint/consistent-type-imports": ["error", { fixStyle: "inline-type-imports" }],
       "@typescript-eslint/explicit-module-boundary-types": "error",
@@ -85,6 +86,7 @@ export default defineConfig(
   {
     files: ["apps/dashboard/src/**/*.{ts,tsx}"],
     extends: [reactHooks.configs.flat["recommended-latest"]],
+    languageOptions: { parserOptions: { project: ["apps/dashboard/tsconfig.json"] } },
     rules: {
       // Components are functions, and their names begin with a capital letter; types follow from what they return.
       "@typescript-eslint/naming-convention": "off",
