@@ -17,6 +17,8 @@ const droppingBytes = 4 * 1024 * 1024;
 const waitingBytesMax = 64 * 1024 * 1024;
 /** Keeps proxies from closing a quiet connection. */
 const pingEveryMs = 30_000;
+/** Pings without an answer at one time: `ws`, with which clients in Node connect, cuts a connection that has 60 to answer at once. */
+const unansweredMax = 16;
 /** Clients that do other work between two reads answer late. */
 const silentMsMax = 600_000;
 /** The connection broke without a close frame. */
@@ -38,7 +40,8 @@ export interface ClientSocketOptions {
 
 /** A message of which is not known yet whether the client has it: the numbers of the pings around it. */
 interface Delivery {
-  before: number;
+  /** `null` = the client was not asked just before. */
+  before: number | null;
   after: number;
   onKnown: (isDelivered: boolean) => void;
 }
@@ -62,6 +65,8 @@ export class ClientSocket {
   #toldAt = performance.now();
   #pingNumber = 0;
   #pongNumber = 0;
+  /** The next ping is sent as soon as the client has answered others. */
+  #isPingOwed = false;
   readonly #deliveries = new Set<Delivery>();
   #wantsMetadata = false;
   #isGreeted = false;
@@ -202,9 +207,11 @@ export class ClientSocket {
       onKnown(false);
       return;
     }
-    const before = this.#ping();
+    const before = this.#mayPing ? this.#ping() : null;
     send();
-    this.#deliveries.add({ before, after: this.#ping(), onKnown });
+    if (this.#mayPing) this.#ping();
+    else this.#isPingOwed = true;
+    this.#deliveries.add({ before, after: this.#pingNumber + (this.#isPingOwed ? 1 : 0), onKnown });
   }
 
   close(code: number, reason: string): void {
@@ -240,8 +247,13 @@ export class ClientSocket {
     });
   }
 
+  get #mayPing(): boolean {
+    return this.#pingNumber - this.#pongNumber < unansweredMax;
+  }
+
   #ping(): number {
     this.#pingNumber += 1;
+    this.#isPingOwed = false;
     if (this.isOpen) {
       this.#writeTogether();
       this.#socket.ping(String(this.#pingNumber));
@@ -257,12 +269,13 @@ export class ClientSocket {
       this.#deliveries.delete(delivery);
       delivery.onKnown(true);
     }
+    if (this.#isPingOwed && this.#mayPing) this.#ping();
   }
 
   #noteClose(code: number): void {
     const wasClosedByClient = code !== brokenCode;
     for (const { before, onKnown } of this.#deliveries)
-      onKnown(wasClosedByClient || before <= this.#pongNumber);
+      onKnown(wasClosedByClient || (before !== null && before <= this.#pongNumber));
     this.#deliveries.clear();
   }
 

@@ -10,6 +10,9 @@ const pageMax = 500;
 /** How often ends are looked for that no signal told: often while there are some. */
 const everyMs = { min: 500, max: 10_000 };
 
+/** Answers of clients come one after another, and a page costs as much after each of them. */
+const nextPageMs = 100;
+
 interface EndSearchParts {
   tenantId: string;
   clients: Pick<DoorClients, "listUntold">;
@@ -46,7 +49,7 @@ export class EndSearch {
 
   /** Ends were forgotten that clients were told, so those that did not fit into one page come next. */
   noteForgotten(): void {
-    if (this.#isPageFull) this.soon(0);
+    if (this.#isPageFull) this.soon(nextPageMs);
   }
 
   /** Whether this client may have more ends, which are told before what runs. */

@@ -194,7 +194,8 @@ export class TenantDoor {
   }
 
   async #forget(): Promise<void> {
-    const jobIds = this.#toForget;
+    // More are added meanwhile.
+    const jobIds = [...this.#toForget];
     if (jobIds.length === 0) return;
     await this.#with.clients.forgetEnds(this.#tenantId, jobIds);
     this.#toForget = this.#toForget.slice(jobIds.length);
