@@ -82,6 +82,17 @@ describe("A compiled entry point", () => {
     await expect(run()).rejects.toThrow(trace);
   });
 
+  test("keeps the names of classes, also where two modules have the same one", async () => {
+    const nameOf = `export const nameOf = (): string => new AbortError().constructor.name; class AbortError extends Error {}`;
+    write("part.ts", nameOf);
+    write("other.ts", nameOf);
+    write(
+      "main.ts",
+      `import { nameOf } from "./part.ts"; import { nameOf as other } from "./other.ts"; console.log(nameOf(), other());`,
+    );
+    expect((await run()).stdout).toBe("AbortError AbortError\n");
+  });
+
   test("finds files beside its source", async () => {
     write(
       "main.ts",

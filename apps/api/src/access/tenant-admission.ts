@@ -130,6 +130,7 @@ export class TenantAdmission {
     const place = await admissions.takePlace("event-streams", id, streamsMax);
     if ("used" in place) throw noPlace("event-streams", streamsMax, place.used);
     this.#places.get(response)?.release();
+    this.#line.noteFree(id);
     this.#rooms.get(response)?.();
     this.#releaseAtEnd(response, place);
   }

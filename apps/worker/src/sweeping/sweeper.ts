@@ -78,7 +78,10 @@ export class Sweeper {
   async tick(): Promise<void> {
     const { servers, ownerId, leaseMs, guard, log } = this.#options;
     if (!this.#turn.isOwn) return;
-    if (!(await guard.watch(servers.acquireNamedLease("sweeper", ownerId, leaseMs)))) return;
+    if (!(await guard.watch(servers.acquireNamedLease("sweeper", ownerId, leaseMs)))) {
+      this.#turn.note({ isBarred: false });
+      return;
+    }
     this.#passes += 1;
     const { graceMs, runs } = this.#options;
     const work = await guard.watch(runs.findSweeperWork(graceMs));

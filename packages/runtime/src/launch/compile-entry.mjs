@@ -16,6 +16,7 @@ import { folderOf, hashOf, mainFile, project } from "./compiled-entry.mjs";
 
 /** A process loads its compiled form at its start, so an older form is not used any more after this long. */
 const unusedAfterMs = 3_600_000;
+const triesMax = 3;
 
 /**
  * Compiles a TypeScript entry point, all sources of the project that it imports, and the packages of `inlined`, as few files of
@@ -32,7 +33,7 @@ export async function compileEntry(entry, cacheFolder) {
   // First of all, because there is nothing to do where nothing can be written.
   mkdirSync(draft, { recursive: true });
   try {
-    const { outputFiles, sources } = await bundle(entry, draft);
+    const { outputFiles, sources } = await bundleInstalled(entry, draft);
     // On disk before the folder has its name: a start after a power failure trusts the name.
     for (const { path, contents } of outputFiles) writeFileSync(path, contents, { flush: true });
     const sorted = [...sources].toSorted(([one], [other]) => (one < other ? -1 : 1));
@@ -49,6 +50,21 @@ export async function compileEntry(entry, cacheFolder) {
     await stop();
     rmSync(draft, { recursive: true, force: true });
   }
+}
+
+/**
+ * As `bundle`, of one installation: while npm installs, the packages that were read may not be those that the hash names.
+ *
+ * @param {string} entry
+ * @param {string} outdir
+ */
+async function bundleInstalled(entry, outdir) {
+  for (let tries = 1; tries <= triesMax; tries += 1) {
+    const installed = hashOf([]);
+    const bundled = await bundle(entry, outdir);
+    if (hashOf([]) === installed) return bundled;
+  }
+  throw new Error("Packages are being installed; nothing was compiled.");
 }
 
 /**
@@ -89,6 +105,8 @@ const options = {
   outExtension: { ".js": ".mjs" },
   // Node splits a module with a source map into its lines whenever it loads it.
   minifyWhitespace: true,
+  // Errors of some packages are told apart by the names of their classes; several packages have an AbortError.
+  keepNames: true,
   sourcemap: true,
   sourcesContent: false,
   define: ownPlace,
