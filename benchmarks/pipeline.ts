@@ -33,7 +33,6 @@ const optionsSchema = z.object({
   rounds: count.default(3),
   profile: z.string().optional(),
 });
-const lookEveryMs = 100;
 /** Enough that all servers are known and all code is compiled. */
 const warmUpShare = 0.25;
 /** What the processes are in the table: of the databases, the names of their programs. */
@@ -75,7 +74,7 @@ async function runOnce(farm: Farm, name: string, jobs: number): Promise<Round> {
   const before = await readSpent(client, redis);
   const requestsBefore = await requestsOf();
   const processorBefore = await processorMsOf(pids, programs);
-  const wallMs = await runGenga(farm.apiUrl, graphs, { lookEveryMs });
+  const wallMs = await runGenga(farm.apiUrl, graphs);
   const processorAfter = await processorMsOf(pids, programs);
   const requests = ((await requestsOf()) - requestsBefore) / jobs;
   const spent = spentPerJob(before, await readSpent(client, redis), jobs);

@@ -1,4 +1,5 @@
 import { buffer } from "node:stream/consumers";
+import { GengaClient } from "@genga/client";
 import { ComfyUIConnector, type Workflow } from "@genga/comfyui";
 import { z } from "zod";
 
@@ -41,17 +42,11 @@ async function fetchFiles(connector: ComfyUIConnector, promptId: string): Promis
 }
 
 const acceptedSchema = z.object({ id: z.string() });
-const batchSchema = z.object({ counts: z.record(z.string(), z.number()) });
+const endSchema = z.object({ counts: z.record(z.string(), z.number()), done: z.boolean() });
 
-/**
- * Submits the graphs as one batch and waits until all are completed.
- * @param options.lookEveryMs between two looks, each of which costs the API a request
- */
-export async function runGenga(
-  apiUrl: string,
-  graphs: readonly Workflow[],
-  { lookEveryMs = 20 }: { lookEveryMs?: number } = {},
-): Promise<number> {
+/** Submits the graphs as one batch, and waits until the API tells that all are completed, as a script would. */
+export async function runGenga(apiUrl: string, graphs: readonly Workflow[]): Promise<number> {
+  const client = new GengaClient({ baseUrl: apiUrl });
   const startedAt = performance.now();
   const response = await fetch(`${apiUrl}/api/anime/batches`, {
     method: "POST",
@@ -59,13 +54,14 @@ export async function runGenga(
     body: JSON.stringify({ jobs: graphs.map((workflow) => ({ type: "workflow", workflow })) }),
   });
   if (response.status !== 202) throw new Error(`${response.status} ${await response.text()}`);
-  const { id } = acceptedSchema.parse(await response.json());
-  for (;;) {
-    const answer = await fetch(`${apiUrl}/api/anime/batches/${id}`);
-    const { counts } = batchSchema.parse(await answer.json());
+  const { id: batch } = acceptedSchema.parse(await response.json());
+  for await (const told of client.events({ batch, status: ["failed", "timeout", "cancelled"] })) {
+    if (told.kind === "event") throw new Error(`a job did not complete: ${JSON.stringify(told.event)}`);
+    if (told.kind !== "snapshot") continue;
+    const { counts, done } = endSchema.parse(told.snapshot);
+    if (!done) continue;
     if (counts["completed"] === graphs.length) return performance.now() - startedAt;
-    if ((counts["queued"] ?? 0) + (counts["processing"] ?? 0) + (counts["completed"] ?? 0) < graphs.length)
-      throw new Error(`some jobs failed: ${JSON.stringify(counts)}`);
-    await new Promise((resolve) => setTimeout(resolve, lookEveryMs));
+    throw new Error(`some jobs failed: ${JSON.stringify(counts)}`);
   }
+  throw new Error("The batch was removed.");
 }

@@ -1,10 +1,12 @@
+import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { createServer, type Server } from "node:http";
 import { type AddressInfo } from "node:net";
 import { afterEach, beforeEach, expect, test } from "@jest/globals";
-import { EventFeed, StoreUnavailableError } from "@genga/jobs";
+import { EventFeed, eventSignal, type JobEvent, type JobSignal, StoreUnavailableError } from "@genga/jobs";
 import express from "express";
 import { EventStream } from "../http/event-stream.ts";
+import { type EventView } from "./job-view.ts";
 import { watchScope } from "./watch-scope.ts";
 
 let server: Server;
@@ -25,14 +27,28 @@ afterEach(async () => {
   await once(server, "close");
 });
 
-/** A feed of a store in which nothing happens. */
-function quietFeed(): EventFeed {
+type Tell = (event: JobEvent) => void;
+
+/** A feed of a store in which nothing happens but what is told live, by the function that `onOpen` is given. */
+function quietFeed(onOpen: (tell: Tell) => void = () => undefined): EventFeed {
+  const told: JobEvent[] = [];
   return new EventFeed({
-    signals: { subscribe: () => Promise.resolve(() => undefined), publish: () => undefined },
+    signals: {
+      subscribe: (_, listener) => {
+        onOpen((event) => {
+          told.push(event);
+          const of = { batchId: "batch", tenantId: "tenant", status: "completed" as const };
+          (listener as (signal: JobSignal) => void)(eventSignal(event, of));
+        });
+        return Promise.resolve(() => undefined);
+      },
+      publish: () => undefined,
+    },
     reader: {
       findLastPosition: () => Promise.resolve(5n),
       listPlaced: () => Promise.resolve({ events: [], upTo: 5n }),
-      listUnread: () => Promise.resolve([]),
+      listUnread: (_, { jobId, afterSequence }) =>
+        Promise.resolve(told.filter((event) => event.jobId === jobId && event.sequence > afterSequence)),
       hasNewsAfter: () => Promise.resolve(false),
     },
     sequencer: { assignPositions: () => Promise.resolve({ events: 0, deliveries: 0, mayBeMore: false }) },
@@ -42,7 +58,7 @@ function quietFeed(): EventFeed {
 
 const watched = {
   scope: { tenantId: "t" },
-  isDone: () => Promise.resolve(false),
+  countOpen: () => Promise.resolve(Infinity),
   wanted: (jobIds: ReadonlySet<string>) => Promise.resolve(jobIds),
   wantsType: () => true,
   wantsProgress: true,
@@ -94,3 +110,48 @@ test("a stream whose client left before it was opened is closed, and follows not
   expect(await left).toBe(true);
   expect(feed.size).toBe(0);
 });
+
+test("the stream of a batch looks for its end when as many jobs have ended as were open, and not before", async () => {
+  let tell: Tell = () => undefined;
+  const feed = quietFeed((told) => (tell = told));
+  let open = 3;
+  let looks = 0;
+  const batch = {
+    ...watched,
+    scope: { batchId: "batch" },
+    snapshot: () => Promise.resolve({ open }),
+    countOpen: () => {
+      looks += 1;
+      return Promise.resolve(open);
+    },
+    viewOfEvent: ({ jobId }: JobEvent) => Promise.resolve({ jobId } as unknown as EventView),
+  };
+  answer = (response) =>
+    watchScope(new EventStream(response, new AbortController().signal), feed, batch, { cursor: null, times });
+  const { body } = await fetch(url);
+  const reader = body!.pipeThrough(new TextDecoderStream()).getReader();
+  let heard = "";
+  const hear = async (text: string): Promise<void> => {
+    while (!heard.includes(text)) {
+      const { value, done } = await reader.read();
+      if (done) throw new Error(`The stream ended before ${text}: ${heard}`);
+      heard += value;
+    }
+  };
+  await hear('{"open":3}');
+  const [last, ...others] = [randomUUID(), randomUUID(), randomUUID()];
+  for (const jobId of others) {
+    tell(endOf(jobId));
+    await hear(`{"jobId":"${jobId}"}`);
+  }
+  expect(looks).toBe(1);
+  open = 0;
+  tell(endOf(last));
+  await hear('{"open":0}');
+  expect(looks).toBe(2);
+  expect((await reader.read()).done).toBe(true);
+});
+
+function endOf(jobId: string): JobEvent {
+  return { jobId, sequence: 1, type: "completed", attempt: 1, data: {}, createdAt: new Date() };
+}

@@ -26,8 +26,8 @@ export interface WatchedScope {
   scope: EventScope;
   /** What the watcher is shown first, and after events were missed for good. */
   snapshot(): Promise<unknown>;
-  /** Whether nothing can follow but by a retry: then the stream ends. */
-  isDone(): Promise<boolean>;
+  /** How many jobs have not ended. With none, nothing can follow but by a retry, and the stream ends. */
+  countOpen(): Promise<number>;
   /** Those of the jobs that the watcher wants to hear of. */
   wanted(jobIds: ReadonlySet<string>): Promise<ReadonlySet<string>>;
   wantsType(type: JobEvent["type"]): boolean;
@@ -42,8 +42,8 @@ export interface WatchedScope {
 const eventsAtOnce = 100;
 /** Jobs whose progress waits to be sent, and jobs of which the sent progress is remembered. */
 const progressMax = 2_000;
-/** Between two looks whether all jobs have ended. */
-const doneEveryMs = 250;
+/** All jobs have ended, and the places of the last events are not read yet: until they are looked for again. */
+const placesAfterMs = 50;
 
 /**
  * Tells a stream everything that happens to the jobs of a batch or a tenant: a snapshot, or what follows the cursor, and
@@ -82,8 +82,10 @@ class ScopeWatch {
   readonly #taken: { event: JobEvent; id: string }[] = [];
   #progressAt = 0;
   #lookAt = 0;
-  /** When to look whether all jobs have ended; `null` = not before another job ends. */
+  /** When to look whether all jobs have ended; `null` = not before more jobs end. */
   #doneAt: number | null = 0;
+  /** How many jobs must end before all have: as many as were open at the last look. */
+  #endsToCome = 0;
   #isStoreAway = false;
   /** The snapshot with which the subscription begins was not sent yet. */
   #owesSnapshot = false;
@@ -159,7 +161,7 @@ class ScopeWatch {
     await this.#whileStoreAnswers(async () => {
       if (this.#subscription === undefined) await this.#follow(cursor);
       else if (this.#owesSnapshot) await this.#sendSnapshot();
-      await this.#watched.isDone();
+      await this.#watched.countOpen();
     });
   }
 
@@ -191,11 +193,17 @@ class ScopeWatch {
 
   async #sendEvent(event: JobEvent, id: string, isWanted: boolean): Promise<void> {
     const { jobId, type, attempt } = event;
-    if (endings.has(type)) this.#doneAt ??= performance.now() + doneEveryMs;
+    if (endings.has(type)) this.#noteEnd();
     if (endings.has(type) || type === "requeued")
       this.#sentProgress.set(jobId, { attempt, percent: 100, hasEnded: true });
     if (!isWanted || !this.#watched.wantsType(type) || this.#stream.closed.aborted) return;
     await this.#stream.send("event", await this.#watched.viewOfEvent(event), id);
+  }
+
+  /** An end that was counted before makes the next look come too early, and that look counts anew. */
+  #noteEnd(): void {
+    this.#endsToCome -= 1;
+    if (this.#endsToCome <= 0) this.#doneAt ??= performance.now();
   }
 
   #noteProgress(progress: LiveProgress): void {
@@ -242,13 +250,14 @@ class ScopeWatch {
    */
   async #endIfDone(): Promise<void> {
     this.#doneAt = null;
-    if (!(await this.#watched.isDone())) return;
+    this.#endsToCome = await this.#watched.countOpen();
+    if (this.#endsToCome > 0) return;
     const outbox = this.#subscription?.outbox;
     if (outbox === undefined) return;
     // What was told ahead of its position has one after this, or none yet; unless its job was removed.
     const { position } = outbox.cursor;
     if (outbox.hasNews || (await this.#feed.hasNewsAfter(this.#watched.scope, position))) {
-      this.#doneAt = performance.now() + doneEveryMs;
+      this.#doneAt = performance.now() + placesAfterMs;
       return;
     }
     await this.#sendSnapshot();

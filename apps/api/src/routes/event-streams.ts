@@ -127,19 +127,19 @@ export const watchBatch = route({
     const jobs = ownJobs(principal);
     const scope = { batchId: id };
     const cursor = cursorOfText(headers["Last-Event-ID"] ?? query.lastEventId);
-    const isDone = async (): Promise<boolean> => {
+    const countOpen = async (): Promise<number> => {
       const { counts } = await foundBatch(jobs, id);
-      return counts.queued + counts.processing === 0;
+      return counts.queued + counts.processing;
     };
     // Nothing can follow: this tells an EventSource to stop connecting again.
     const hasSeenAll =
-      (await isDone()) && cursor !== null && !(await feed.hasNewsAfter(scope, cursor.position));
+      (await countOpen()) === 0 && cursor !== null && !(await feed.hasNewsAfter(scope, cursor.position));
     if (hasSeenAll) return { status: 204 };
     const snapshot = async (): Promise<unknown> => {
       return await jobDetails.ofBatch(await foundBatch(jobs, id), { principal, baseUrl });
     };
     const asked = { ...{ request, response, principal, baseUrl, cursor }, ...chosen(query) };
-    await stream({ ...asked, scope, snapshot, isDone }, parts);
+    await stream({ ...asked, scope, snapshot, countOpen }, parts);
     return alreadySent;
   },
 });
@@ -171,12 +171,12 @@ export const watchJobs = route({
     const cursor = cursorOfText(headers["Last-Event-ID"] ?? query.lastEventId);
     const scope = batchId === undefined ? { tenantId: principal.tenant.id } : { batchId };
     // Goes on after the end of a batch, and tells its removal.
-    const isDone = async (): Promise<boolean> => {
+    const countOpen = async (): Promise<number> => {
       if (batchId !== undefined) await foundBatch(jobs, batchId);
-      return false;
+      return Infinity;
     };
     const asked = { ...{ request, response, principal, baseUrl, cursor }, ...chosen(query) };
-    await stream({ ...asked, scope, snapshot, isDone }, parts);
+    await stream({ ...asked, scope, snapshot, countOpen }, parts);
     return alreadySent;
   },
 });
@@ -200,7 +200,7 @@ function chosen({
   };
 }
 
-interface AskedStream extends Chosen, Pick<WatchedScope, "snapshot" | "isDone"> {
+interface AskedStream extends Chosen, Pick<WatchedScope, "snapshot" | "countOpen"> {
   request: Request;
   response: Response;
   principal: Principal;
@@ -218,7 +218,7 @@ async function stream(asked: AskedStream, parts: Parts): Promise<void> {
   const watched: WatchedScope = {
     scope,
     snapshot: asked.snapshot,
-    isDone: asked.isDone,
+    countOpen: asked.countOpen,
     wanted: (jobIds) => wanted.among(jobIds),
     wantsType: (type) => statuses.has(statusAfter[type]),
     wantsProgress: statuses.has("processing"),

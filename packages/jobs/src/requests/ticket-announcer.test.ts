@@ -83,6 +83,19 @@ describe("Tickets of accepted jobs", () => {
     expect(marked).toEqual(["a", "b", "c", "d"]);
   });
 
+  test("of many jobs go in a small trip at first, the most urgent ones, so that servers can begin", async () => {
+    const { announcer, trips, letGo } = announcerOf();
+    const jobs = jobsNamed(...Array.from({ length: 200 }, (_, index) => `job-${index}`));
+    const urgent = { ...jobs[150]!, priority: "urgent" as const };
+    announcer.announce(jobs.with(150, urgent), { areNew: true });
+    for (let trip = 0; trip < 2; trip += 1) await letGo();
+    await announcer.announced();
+    const others = jobs.flatMap(({ id }) => (id === urgent.id ? [] : [id]));
+    const [first = [], ...rest] = trips.map(({ ids }) => ids);
+    expect(first).toEqual([urgent.id, ...others.slice(0, 31)]);
+    expect(rest).toEqual([others.slice(31)]);
+  });
+
   test("of retried jobs go apart, since an earlier ticket of theirs may have to be looked for", async () => {
     const { announcer, trips, letGo } = announcerOf();
     announcer.announce(jobsNamed("a"), { areNew: true });

@@ -1,9 +1,11 @@
-import { type Job } from "../job/job.ts";
+import { jobPriorities, type Job } from "../job/job.ts";
 import { type Announcement, type JobAnnouncer } from "../ports/job-announcer.ts";
 import { type TicketQueue } from "../ports/ticket-queue.ts";
 import { announcementOf, isReadyAtOnce } from "../running/announcement.ts";
 
-/** Tickets of one trip to Redis: few enough that a job which comes after ten thousand others is not kept waiting for long. */
+/** Tickets of the first trip to Redis after a pause: few, so that servers which wait begin while the others are added. */
+const firstRoundMax = 32;
+/** Tickets of each further trip: few enough that a job which comes after ten thousand others is not kept waiting for long. */
 const roundMax = 1_000;
 /** Jobs that may wait here for their tickets; the sweeper announces what is beyond them. */
 const waitingMax = 100_000;
@@ -41,7 +43,7 @@ export class TicketAnnouncer {
     const ready = jobs.filter(isReadyAtOnce);
     if (ready.length === 0) return;
     const room = Math.max(waitingMax - this.#waiting.length, 0);
-    for (const job of ready.slice(0, room)) {
+    for (const job of mostUrgentFirst(ready).slice(0, room)) {
       this.#waiting.push({ announcement: announcementOf(job), isNew: areNew });
     }
     if (ready.length > room)
@@ -56,8 +58,8 @@ export class TicketAnnouncer {
 
   async #run(): Promise<void> {
     const { tickets, announcer } = this.#options;
-    while (this.#waiting.length > 0) {
-      const { announcements, areNew } = this.#nextRound();
+    for (let isFirst = true; this.#waiting.length > 0; isFirst = false) {
+      const { announcements, areNew } = this.#nextRound(isFirst ? firstRoundMax : roundMax);
       try {
         await tickets.add(await announcer.countFromBases(announcements), { areNew });
         await announcer.markEnqueued(announcements);
@@ -71,10 +73,10 @@ export class TicketAnnouncer {
   }
 
   /** As many as go together: a trip is either for new jobs or for others. */
-  #nextRound(): { announcements: Announcement[]; areNew: boolean } {
+  #nextRound(max: number): { announcements: Announcement[]; areNew: boolean } {
     const areNew = this.#waiting[0]?.isNew ?? true;
     const other = this.#waiting.findIndex(({ isNew }) => isNew !== areNew);
-    const count = Math.min(other < 0 ? this.#waiting.length : other, roundMax);
+    const count = Math.min(other < 0 ? this.#waiting.length : other, max);
     const round = this.#waiting.splice(0, count);
     return { announcements: round.map(({ announcement }) => announcement), areNew };
   }
@@ -85,4 +87,10 @@ export class TicketAnnouncer {
       "accepted jobs could not be announced yet; the sweeper will do it",
     );
   }
+}
+
+/** In the order of the jobs within a priority, so that no server begins with a job while a more urgent one has no ticket yet. */
+function mostUrgentFirst(jobs: readonly Job[]): Job[] {
+  const urgency = ({ priority }: Job): number => jobPriorities.indexOf(priority);
+  return [...jobs].sort((one, other) => urgency(one) - urgency(other));
 }
