@@ -24,6 +24,10 @@ let files: Map<string, string>;
 let changing: Map<string, Buffer[]>;
 /** How many requests a proxy before the server turns away. */
 let deniedTimes: number;
+/** What a proxy answers to the next requests instead of the server. */
+let proxyAnswers: number[];
+/** How often each file was asked for. */
+let asked: Map<string | null, number>;
 const png = Buffer.from("\x89PNG\r\n\x1a\n\0\0\0\0IEND\xae\x42\x60\x82", "latin1");
 
 beforeEach(async () => {
@@ -32,9 +36,18 @@ beforeEach(async () => {
   files = new Map();
   changing = new Map();
   deniedTimes = 0;
+  proxyAnswers = [];
+  asked = new Map();
   server = createServer((request, response) => {
     const query = new URL(request.url ?? "", "http://localhost").searchParams;
     const place = [query.get("type"), query.get("subfolder"), query.get("filename")].join("|");
+    const filename = query.get("filename");
+    asked.set(filename, (asked.get(filename) ?? 0) + 1);
+    const proxyAnswer = proxyAnswers.shift();
+    if (proxyAnswer !== undefined) {
+      response.writeHead(proxyAnswer).end();
+      return;
+    }
     const versions = changing.get(place) ?? [];
     const body = versions.length > 1 ? versions.shift() : (versions[0] ?? files.get(place));
     if (deniedTimes > 0) {
@@ -68,6 +81,7 @@ function store(
   wanted = nothing,
   shownText = (said: string) => said,
   graceMs = 50,
+  mayMiss = false,
 ): Promise<NewOutput[]> {
   const history = { outputs } as unknown as Parameters<typeof storeOutputs>[0]["history"];
   const { signal } = new AbortController();
@@ -79,6 +93,7 @@ function store(
     wanted,
     names,
     shownText,
+    mayMiss,
     waitMs: 1,
     graceMs,
     signal,
@@ -237,6 +252,40 @@ describe("a server that lies about its outputs", () => {
     await expect(
       storage.read("jobs/0190b8a0-0000-7000-8000-000000000001/1-3/0-ok.png").then((body) => buffer(body)),
     ).rejects.toMatchObject({ code: "output-missing" });
+  });
+});
+
+describe("a prompt that may miss files", () => {
+  const images = (...names: string[]): object => ({ "3": { images: names.map((name) => listed(name)) } });
+  const storeWhatIsThere = (...filenames: string[]): Promise<NewOutput[]> =>
+    store({ ...images(...filenames) }, nothing, (said) => said, 60_000, true);
+
+  test.each([
+    ["502, then 404", [502, 404]],
+    ["502 twice, then 404 three times", [502, 502, 404, 404, 404]],
+    ["404, 502 and 404 again", [404, 502, 404]],
+  ])("has the file when a proxy answers %s, while the server restarts", async (_said, answers) => {
+    files.set("output||late.png", "late");
+    proxyAnswers = answers;
+    expect(await storeWhatIsThere("late.png")).toMatchObject([{ kind: "file", bytes: 4 }]);
+    expect(proxyAnswers).toEqual([]);
+  });
+
+  test("has a text with its name for each file that stays missing, which takes little time however many there are", async () => {
+    files.set("output||there.png", "there");
+    const outputs = await storeWhatIsThere("gone_1.png", "there.png", "gone_2.png", "gone_3.png");
+    expect(outputs).toMatchObject([
+      { kind: "text", text: "gone_1.png" },
+      { kind: "file", filename: "there.png" },
+      { kind: "text", text: "gone_2.png" },
+      { kind: "text", text: "gone_3.png" },
+    ]);
+    expect([...asked]).toEqual([
+      ["gone_1.png", 4],
+      ["there.png", 1],
+      ["gone_2.png", 2],
+      ["gone_3.png", 2],
+    ]);
   });
 });
 

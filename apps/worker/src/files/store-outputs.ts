@@ -30,8 +30,11 @@ const awayCodes: ReadonlySet<string> = new Set([
   "access_denied",
 ]);
 
-/** How often a file is asked for that the server does not have. */
-const missingTriesMax = 2;
+/**
+ * How often a server may answer that it does not have a file: the first missing file of a prompt is waited for during 3.5 s and longer
+ * if the server was away before. Others are asked for once more.
+ */
+const missingTriesMax = { first: 4, others: 2 };
 
 interface StoreOutputsOptions {
   connector: ComfyUIConnector;
@@ -65,13 +68,16 @@ interface StoreOutputsOptions {
 export async function storeOutputs(options: StoreOutputsOptions): Promise<NewOutput[]> {
   const references = storedReferences(options.history, options.wanted);
   const outputs: NewOutput[] = [];
+  let triesMax = missingTriesMax.first;
   try {
     for (const [index, reference] of references.entries()) {
-      outputs.push(
-        reference.kind === "text"
-          ? textOutput(reference.nodeId, reference.key, index, options.shownText(reference.text))
-          : await storeFile({ ...options, reference, index }),
-      );
+      if (reference.kind === "text") {
+        outputs.push(textOutput(reference.nodeId, reference.key, index, options.shownText(reference.text)));
+        continue;
+      }
+      const output = await storeFile({ ...options, reference, index, missingTriesMax: triesMax });
+      outputs.push(output);
+      if (output.kind === "text" && reference.orText === undefined) triesMax = missingTriesMax.others;
     }
   } catch (error) {
     await removeOutputs(options.storage, outputs);
@@ -106,7 +112,7 @@ export async function removeOutputs(storage: OutputStorage, outputs: NewOutput[]
 }
 
 async function storeFile(
-  options: StoreOutputsOptions & { reference: FileReference; index: number },
+  options: StoreOutputsOptions & { reference: FileReference; index: number; missingTriesMax: number },
 ): Promise<NewOutput> {
   const { connector, storage, lease, reference, index, wanted, names, graceMs, waitMs, signal } = options;
   const filename = names.shownFilename(reference);
@@ -121,15 +127,18 @@ async function storeFile(
     return { ...file, nodeId, key, index, kind: "file", filename, text: null };
   };
   let failingSince: number | null = null;
+  let missingTries = 0;
   try {
     return await pRetry(storeOnce, {
       ...storageRetries({ waitMs, signal }),
       retries: Infinity,
       shouldRetry: ({ error, attemptNumber }) => {
         signal.throwIfAborted();
-        // Of a prompt that may miss files, what stands before the server may have said so while that starts again.
-        if (orText !== undefined && isMissing(error))
-          return reference.orText === undefined && attemptNumber < missingTriesMax;
+        if (orText !== undefined && isMissing(error)) {
+          // A proxy in front of the server may answer 404 while the server restarts.
+          missingTries += 1;
+          return reference.orText === undefined && missingTries < options.missingTriesMax;
+        }
         failingSince ??= performance.now();
         // The prompt is finished, so a server that is unavailable is waited for.
         const isWorthWaiting = isAway(error) && performance.now() - failingSince < graceMs;
