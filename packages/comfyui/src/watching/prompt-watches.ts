@@ -265,6 +265,8 @@ export class PromptWatches {
   }
 
   #lost(clientId: string, channel: Channel): void {
+    // Closed by this connector, which needs it no more.
+    if (this.#channels.get(clientId) !== channel) return;
     channel.currentPromptId = undefined;
     this.counters.disconnects += 1;
     this.#options.onDisconnect();
