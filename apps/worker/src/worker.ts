@@ -18,7 +18,7 @@ import { removeSuperseded } from "./servers/superseded-prompts.ts";
 import { type WorkerStatus } from "./status-server.ts";
 import { HouseKeeping } from "./sweeping/house-keeping.ts";
 import { GuessedLaneJudge } from "./tickets/guessed-lanes.ts";
-import { Sweeper } from "./sweeping/sweeper.ts";
+import { Sweeper, type SweeperOptions } from "./sweeping/sweeper.ts";
 import { TakeBackAsker } from "./taking-back/take-back-asker.ts";
 import { Eligibility } from "./tickets/eligibility.ts";
 import { SlotPlanner } from "./tickets/slot-plan.ts";
@@ -75,7 +75,9 @@ export class Worker {
       ...{ recorder, tickets, signals, log },
       flushIntervalMs: progressFlushMs,
     });
-    this.#sweeper = sweeperOf(dependencies, guard, () => this.#passes.mayRequeue);
+    const hasOtherWorkers = (): boolean => this.#fleet.liveWorkers > 1;
+    const mayRequeue = (): boolean => this.#passes.mayRequeue;
+    this.#sweeper = sweeperOf(dependencies, guard, { mayRequeue, hasOtherWorkers });
     const house = { servers: () => this.#fleet.owned, onRoom: fillSlots };
     this.#house = new HouseKeeping(dependencies, house);
     this.#fleet = new ServerFleet({
@@ -94,7 +96,6 @@ export class Worker {
     });
     this.#jobs = this.#createRunningJobs(guard, fillSlots);
     ({ drain: this.drain, recycler: this.#recycler } = this.#createOutOfService());
-    const hasOtherWorkers = (): boolean => this.#fleet.liveWorkers > 1;
     this.#knowledge = new LaneKnowledge({
       ...{ workerId, serving: dependencies.laneServing, servers, hasOtherWorkers, log },
     });
@@ -319,13 +320,17 @@ export class Worker {
   }
 }
 
-function sweeperOf(dependencies: Dependencies, guard: OutageGuard, mayRequeue: () => boolean): Sweeper {
+function sweeperOf(
+  dependencies: Dependencies,
+  guard: OutageGuard,
+  asked: Pick<SweeperOptions, "mayRequeue" | "hasOtherWorkers">,
+): Sweeper {
   const { workerId: ownerId, runs, announcer, servers, guessedLanes: lanes, definitions } = dependencies;
   const { runMetrics: metrics, serverSources } = dependencies;
   const { tickets, signals, log, settings } = dependencies;
   const { leaseMs, serverGraceMs: graceMs, serverRetireMs: retireMs, ageingMs } = settings;
   return new Sweeper({
-    ...{ ownerId, runs, announcer, servers, tickets, signals, guard, serverSources, mayRequeue },
+    ...{ ownerId, runs, announcer, servers, tickets, signals, guard, serverSources, ...asked },
     ...{ leaseMs, graceMs, retireMs, ageingMs, metrics, log },
     guessedLanes: new GuessedLaneJudge({ lanes, servers, definitions, tickets, log }),
   });

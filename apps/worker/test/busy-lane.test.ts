@@ -47,6 +47,7 @@ beforeAll(async () => {
       close: () => Promise.resolve(),
     },
     mayRequeue: () => false,
+    hasOtherWorkers: () => false,
     metrics: { noteRecovered: () => undefined },
   });
   const [server] = await database.servers.registerServers([{ url: "http://127.0.0.1:8188", slots: 2 }]);

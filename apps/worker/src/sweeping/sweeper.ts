@@ -30,6 +30,8 @@ export interface SweeperOptions {
   retireMs: number;
   /** This worker has lately adopted every job that it can, so the remaining jobs without a worker may be requeued. */
   mayRequeue: () => boolean;
+  /** `false` while this worker is the only one, as far as it knows. */
+  hasOtherWorkers: () => boolean;
   /** How long a job waits for its server to get an owner, before it is requeued for any server. */
   graceMs: number;
   /** How long a job waits in a band before it moves up. */
@@ -79,7 +81,7 @@ export class Sweeper {
     const { servers, ownerId, leaseMs, guard, log } = this.#options;
     if (!this.#turn.isOwn) return;
     if (!(await guard.watch(servers.acquireNamedLease("sweeper", ownerId, leaseMs)))) {
-      this.#turn.note({ isBarred: false });
+      this.#turn.note({ isBarred: false, hasOthers: true });
       return;
     }
     this.#passes += 1;
@@ -87,7 +89,8 @@ export class Sweeper {
     const work = await guard.watch(runs.findSweeperWork(graceMs));
     const mayRequeue = guard.mayTakeOver && this.#options.mayRequeue();
     if (work.hasAbandoned && mayRequeue) await this.#requeueAbandoned();
-    if (this.#turn.note({ isBarred: work.hasAbandoned && !mayRequeue }))
+    const hasOthers = this.#options.hasOtherWorkers();
+    if (this.#turn.note({ isBarred: work.hasAbandoned && !mayRequeue, hasOthers }))
       log.warn("jobs whose worker is gone wait, and this worker may not requeue them: others may sweep now");
     if (work.hasExpired) await this.#expireQueued();
     // The steps before may have ended jobs.

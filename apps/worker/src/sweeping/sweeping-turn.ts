@@ -21,12 +21,13 @@ export class SweepingTurn {
 
   /**
    * To be called in each pass. After an outage every worker waits for a lease, so only a longer time counts.
+   * @param hasOthers there are other workers, which may sweep instead
    * @returns whether this worker leaves sweeping to others now, for two leases: the first one ends its own
    */
-  note({ isBarred }: { isBarred: boolean }): boolean {
+  note({ isBarred, hasOthers }: { isBarred: boolean; hasOthers: boolean }): boolean {
     const now = this.#now();
     this.#barredSince = isBarred ? (this.#barredSince ?? now) : null;
-    if (this.#barredSince === null || now - this.#barredSince < 3 * this.#leaseMs) return false;
+    if (this.#barredSince === null || !hasOthers || now - this.#barredSince < 3 * this.#leaseMs) return false;
     this.#barredSince = null;
     this.#leavesUntil = now + 2 * this.#leaseMs;
     return true;
