@@ -2,7 +2,7 @@ import { describe, expect, test } from "@jest/globals";
 import { type DoorPrompt, type UntoldEnd } from "@genga/jobs";
 import { DueEnds } from "./due-ends.ts";
 import { LivePrompt } from "./live-prompt.ts";
-import { patienceMs } from "./turns.ts";
+import { patienceMs, Turns } from "./turns.ts";
 
 const hourMs = 3_600_000;
 const missed: UntoldEnd = { jobId: "job", clientId: "client", agoMs: hourMs, isBeforeRunning: true };
@@ -59,11 +59,27 @@ describe("an end that was not told", () => {
       return Math.round((ends.nextAt - now) / 1_000);
     });
     expect(pauses).toEqual([1, 2, 4, 8, 16, 32, 60, 60]);
-    expect(ends.waitedMs("job")).toBe(0);
     expect(ends.isPreferred("job", "socket")).toBe(false);
     ends.noteTold("job");
     const now = performance.now();
     ends.retryLater("job");
     expect(Math.round((ends.nextAt - now) / 1_000)).toBe(1);
+  });
+
+  test("that cannot be told again and again interrupts what runs after twice as long each time", () => {
+    const ends = new DueEnds();
+    const [running, ended] = ["running", "job"].map(
+      (jobId) => new LivePrompt({ jobId, status: "processing", attempt: 1 } as unknown as DoorPrompt),
+    ) as [LivePrompt, LivePrompt];
+    const waits = Array.from({ length: 9 }, () => {
+      const turns = new Turns({ send: () => undefined, onEndDue: () => undefined, isHeld: () => false });
+      turns.say(running, [{ kind: "text", type: "execution_start", json: "{}" }]);
+      expect(turns.mayEnd(ended, -ends.waitedMs("job"))).toBe(false);
+      ends.retryLater("job");
+      return (turns.impatientAt ?? 0) / patienceMs;
+    });
+    expect(waits).toEqual([1, 2, 4, 8, 16, 32, 64, 64, 64]);
+    ends.noteTold("job");
+    expect(ends.waitedMs("job")).toBe(0);
   });
 });

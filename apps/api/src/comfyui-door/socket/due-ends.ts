@@ -16,6 +16,8 @@ const latestMs = 5_000;
 
 /** How long an end waits after it could not be told: twice as long after each further failure. */
 const pauseMs = { min: 1_000, max: 60_000 };
+/** So many failures let it wait for longer and longer before it interrupts what runs. */
+const patientFailuresMax = 6;
 
 /** When the ends of which jobs are to be told. */
 export class DueEnds {
@@ -79,9 +81,14 @@ export class DueEnds {
     this.#failures.delete(jobId);
   }
 
-  /** How long the end has waited for its turn before it was due. */
+  /**
+   * How long the end has waited for its turn before it was due. Of one that could not be told it is less than nothing: it would be told in
+   * vain again, so it is to interrupt what runs only after twice as long as the last time.
+   */
   waitedMs(jobId: string): number {
-    return this.#missed.has(jobId) ? patienceMs : 0;
+    if (this.#missed.has(jobId)) return patienceMs;
+    const failures = Math.min(this.#failures.get(jobId) ?? 0, patientFailuresMax);
+    return patienceMs * (1 - 2 ** failures);
   }
 
   /** It is the turn of this end. */
