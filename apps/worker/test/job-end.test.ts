@@ -38,7 +38,7 @@ const interruptedAfter = (executedMs: number | undefined): PromptEnd["lookup"] =
 });
 const interrupted = interruptedAfter(undefined);
 const [absent, neverThere, stuck] = [
-  { state: "absent" },
+  { state: "absent", others: [] },
   { state: "never-there" },
   { state: "stuck" },
 ] as const satisfies PromptEnd["lookup"][];

@@ -3,6 +3,8 @@ import { createLogger } from "@genga/runtime";
 import { noTakeBacks, TakeBack } from "../src/job/take-back.ts";
 import { aRun } from "./support/a-run.ts";
 
+const absent = { state: "absent" as const, others: [] };
+
 /** A take-back from a server that has removed the prompt. */
 function takeBackOf(begin: () => Promise<string | null>, isEnding: () => boolean, isDraining = false) {
   const run = aRun({ wasAdopted: false, isLeased: true });
@@ -20,7 +22,7 @@ function takeBackOf(begin: () => Promise<string | null>, isEnding: () => boolean
         reopened: 0,
       },
       isHearing: () => true,
-      withdrawPrompt: () => Promise.resolve({ state: "absent" as const }),
+      withdrawPrompt: () => Promise.resolve(absent),
     },
   };
   const options = {
@@ -49,7 +51,7 @@ test("a prompt that a cancellation ended meanwhile does not count as taken back"
   run.onTakeBackAsked?.();
   await new Promise(setImmediate);
   isCancelled = true;
-  expect(takeBack.explains({ state: "absent" })).toBeNull();
+  expect(takeBack.explains(absent)).toBeNull();
   expect(counts).toEqual(noTakeBacks);
   await takeBack.close();
 });
@@ -61,7 +63,7 @@ test("a prompt that nothing else ended counts as taken back", async () => {
   );
   run.onTakeBackAsked?.();
   await new Promise(setImmediate);
-  expect(takeBack.explains({ state: "absent" })).toEqual({ takenBackFor: "empty" });
+  expect(takeBack.explains(absent)).toEqual({ takenBackFor: "empty" });
   expect(counts).toEqual({ ...noTakeBacks, taken: 1 });
   await takeBack.close();
 });
@@ -73,7 +75,7 @@ test("a prompt that comes to a server which gets no new work is given back for a
     true,
   );
   await new Promise(setImmediate);
-  expect(takeBack.explains({ state: "absent" })).toEqual({});
+  expect(takeBack.explains(absent)).toEqual({});
   expect(counts).toEqual({ ...noTakeBacks, given: 1 });
   await takeBack.close();
 });
@@ -91,7 +93,29 @@ test("a prompt that waits is given back also if its server was held while anothe
   run.onServerHeld?.();
   answer(null);
   await new Promise(setImmediate);
-  expect(takeBack.explains({ state: "absent" })).toEqual({});
+  expect(takeBack.explains(absent)).toEqual({});
   expect(counts).toEqual({ ...noTakeBacks, refused: 1, given: 1 });
+  await takeBack.close();
+});
+
+test.each<[what: string, others: string[], end: object | null]>([
+  [
+    "was given back if the prompt before it is still there, so that the server has not restarted",
+    ["ahead"],
+    {},
+  ],
+  ["may be lost if only another client's prompt is there", ["another"], null],
+  ["may be lost if nothing is there", [], null],
+])("after a lost connection, a prompt that its server does not know %s", async (_what, others, end) => {
+  const { run, counts, server, takeBack } = takeBackOf(
+    () => Promise.resolve(null),
+    () => false,
+    true,
+  );
+  run.notePost([{ promptId: "ahead" }], true);
+  await new Promise(setImmediate);
+  server.connector.counters.disconnects += 1;
+  expect(takeBack.explains({ state: "absent", others })).toEqual(end);
+  expect(counts.given).toBe(end === null ? 0 : 1);
   await takeBack.close();
 });

@@ -118,6 +118,11 @@ async function restarts(): Promise<void> {
   await farm.api.cancel(long);
   await farm.api.untilEnded(long);
 }
+/** The worker connects again, and asks where its prompts are: the prompt is gone, and the long job executes on. */
+async function losesSockets(): Promise<void> {
+  await farm.busy.simulator.fault({ kind: "drop-sockets" });
+  while ((await farm.attempts(waiting))[0]?.outcome === null) await sleep(20);
+}
 async function isCancelled(): Promise<void> {
   await farm.api.cancel(waiting);
 }
@@ -154,6 +159,7 @@ describe("while a call is held", () => {
     ["queue", "the job is cancelled", isCancelled, cancelled],
     ["history", "nothing happens", nothing, takenBack],
     ["history", "the long job ends", longEnds, takenBack],
+    ["history", "the server loses its sockets", losesSockets, takenBack],
     ["history", "the server restarts", restarts, lostWithServer],
     ["history", "the job is cancelled", isCancelled, cancelled],
   ])(

@@ -15,9 +15,9 @@ describe("cancelling", () => {
     const { ended } = follow(connector, second);
     await expect(connector.cancelPrompt(second)).resolves.toEqual({
       outcome: "deleted",
-      lookup: { state: "absent" },
+      lookup: { state: "absent", others: [first] },
     });
-    expect((await ended).at(-1)).toEqual({ type: "settled", lookup: { state: "absent" } });
+    expect((await ended).at(-1)).toEqual({ type: "settled", lookup: { state: "absent", others: [first] } });
     await expect(connector.lookup(first)).resolves.toEqual({ state: "running" });
     expect(server.count("POST", "/interrupt")).toBe(0);
   });

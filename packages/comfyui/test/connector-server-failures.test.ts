@@ -56,7 +56,10 @@ describe("when the server fails", () => {
     await running.until(isMessage("execution_start"));
     await server.kill();
     await server.listen();
-    expect((await running.ended).at(-1)).toEqual({ type: "settled", lookup: { state: "absent" } });
+    expect((await running.ended).at(-1)).toEqual({
+      type: "settled",
+      lookup: { state: "absent", others: [] },
+    });
     await connector.submit({ promptId: third, workflow });
     server.begin();
     server.end();

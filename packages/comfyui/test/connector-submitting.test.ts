@@ -76,7 +76,7 @@ describe("refusals", () => {
       code: "prompt_refused",
       nodeErrors: [{ nodeId: "7", input: "images" }],
     });
-    await expect(connector.lookup(promptId)).resolves.toEqual({ state: "absent" });
+    await expect(connector.lookup(promptId)).resolves.toEqual({ state: "absent", others: [] });
   });
 
   test("a graph that would kill the server is not sent", async () => {

@@ -130,7 +130,7 @@ describe("in fair weather", () => {
       state: "interrupted",
       report: { node_id: "2" },
     });
-    await expect(connector.lookup(randomUUID())).resolves.toEqual({ state: "absent" });
+    await expect(connector.lookup(randomUUID())).resolves.toEqual({ state: "absent", others: [third] });
   });
 
   test("a prompt that ends between the two reads of a look is not taken for lost", async () => {

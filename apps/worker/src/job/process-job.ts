@@ -107,7 +107,8 @@ async function adopt(run: Run, server: JobServer, options: ProcessJobOptions): P
 function endWithoutWatch(run: Run): PromptEnd {
   const wasThere = run.wasAdopted || run.wasSent;
   const endedBy = run.cancelSignal.aborted ? "cancel" : null;
-  return { lookup: { state: wasThere ? "absent" : "never-there" }, endedBy, warnings: [] };
+  const lookup: PromptEnd["lookup"] = wasThere ? { state: "absent", others: [] } : { state: "never-there" };
+  return { lookup, endedBy, warnings: [] };
 }
 
 /** Its prompt finished. */

@@ -40,6 +40,9 @@ export class RunStopped extends Error {
   }
 }
 
+/** A run, as one behind it on its server knows it. */
+type QueuedRun = Pick<Run, "promptId">;
+
 /** One job under our lease, from claim or adoption to its end. */
 export class Run {
   readonly leased: LeasedJob;
@@ -73,7 +76,7 @@ export class Run {
    */
   wasSent = false;
   /** The runs whose prompts the server got before this one and which have not left it. */
-  readonly #ahead = new Set<object>();
+  readonly #ahead = new Set<QueuedRun>();
   #isBehindOthers = false;
   #workflow: Workflow | undefined;
   #measure: RunMeasure | undefined;
@@ -133,7 +136,7 @@ export class Run {
   }
 
   /** Its prompt is about to be posted behind those of these runs, and perhaps behind those of other clients. */
-  notePost(ahead: Iterable<object>, isBehindOthers: boolean): void {
+  notePost(ahead: Iterable<QueuedRun>, isBehindOthers: boolean): void {
     for (const run of ahead) this.#ahead.add(run);
     this.#isBehindOthers = isBehindOthers;
   }
@@ -144,8 +147,13 @@ export class Run {
   }
 
   /** The prompt of that run has left the server normally. */
-  noteGone(run: object): void {
+  noteGone(run: QueuedRun): void {
     this.#ahead.delete(run);
+  }
+
+  /** Whether one of these prompts on its server came before this one, which then cannot have begun. */
+  isBehindOneOf(promptIds: readonly string[]): boolean {
+    return [...this.#ahead].some(({ promptId }) => promptIds.includes(promptId));
   }
 
   /**

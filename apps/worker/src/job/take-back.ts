@@ -98,17 +98,17 @@ export class TakeBack {
    * The run's watch has ended.
    * @returns for whom the prompt was taken back, if that explains that its server does not know it. `null` = it does not:
    *   A prompt that may have begun, that a restart of the server may have removed, or that was ended for another
-   *   reason, was not taken back.
+   *   reason, was not taken back. If the connection broke meanwhile, the server may have restarted; but it has not if it
+   *   still has a prompt that came before this one.
    */
   explains(lookup: SettledLookup): TakenBackPrompt | null {
     const { connector } = this.#server;
-    const isExplained =
-      lookup.state === "absent" &&
-      !this.#isEnding() &&
-      !this.#run.isExecuting &&
-      connector.counters.disconnects === this.#sent?.disconnects &&
+    if (lookup.state !== "absent" || this.#sent === null || this.#isEnding() || this.#run.isExecuting)
+      return null;
+    const wasHeard =
+      connector.counters.disconnects === this.#sent.disconnects &&
       connector.isHearing(this.#run.leased.clientId);
-    if (!isExplained || this.#sent === null) return null;
+    if (!wasHeard && !this.#run.isBehindOneOf(lookup.others)) return null;
     const { takeBackCounts: counts, log } = this.#options;
     const { takenBackFor: forServerId } = this.#sent.prompt;
     if (forServerId === undefined) {

@@ -104,7 +104,7 @@ describe("the history", () => {
   });
 
   test("says nothing of a lost prompt, which is the server's fault and to be tried again", () => {
-    expect(errorOfSettled({ state: "absent" })).toMatchObject({
+    expect(errorOfSettled({ state: "absent", others: [] })).toMatchObject({
       code: "prompt_lost",
       errorClass: "server",
       retry: "later",

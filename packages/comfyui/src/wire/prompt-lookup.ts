@@ -72,7 +72,11 @@ export type SettledLookup =
       executedMs: number | undefined;
       history: HistoryEntry;
     }
-  | { state: "absent" };
+  | {
+      state: "absent";
+      /** The prompts that were in the server's queue then. */
+      others: readonly string[];
+    };
 
 export function isSettled(lookup: PromptLookup): lookup is SettledLookup {
   return lookup.state !== "waiting" && lookup.state !== "running";

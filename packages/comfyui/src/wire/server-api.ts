@@ -114,8 +114,10 @@ export class ServerApi {
    * neither" cannot mean "finished in between" (PROTOCOL 0.2).
    */
   async lookup(promptId: string, options: CallOptions): Promise<PromptLookup> {
-    const queued = lookupInQueue(promptId, await this.queue(options));
-    return queued ?? (await this.lookupEnded(promptId, options)) ?? { state: "absent" };
+    const queue = await this.queue(options);
+    const known = lookupInQueue(promptId, queue) ?? (await this.lookupEnded(promptId, options));
+    const others = [...queue.running, ...queue.pending];
+    return known ?? { state: "absent", others: others.map((other) => other.promptId) };
   }
 
   /** Asks only the history. `undefined`: the history has no entry, which alone does not say where the prompt is. */
