@@ -33,6 +33,26 @@ describe("an end that was not told", () => {
     expect(ends.waitedMs("job")).toBe(patienceMs);
   });
 
+  test("comes before what runs also after a short absence: at once if its server has said everything, else after its messages", () => {
+    const ends = new DueEnds();
+    const prompt = { jobId: "heard", status: "processing", attempt: 1 } as unknown as DoorPrompt;
+    const live = new LivePrompt(prompt);
+    const about = { jobId: "heard", attempt: 1, serverPromptId: "id" };
+    live.take({ ...about, kind: "text", type: "execution_start", json: "{}" }, 0);
+    live.take({ ...about, kind: "ended" }, 0);
+    ends.expectUntold({ ...missed, jobId: "heard", agoMs: 2_000 }, { of: () => live }, served("socket"));
+    ends.expectUntold({ ...missed, agoMs: 2_000 }, unknown, served("socket"));
+    ends.expectUntold({ ...missed, jobId: "after", agoMs: 900 }, unknown, served("socket"));
+    expect(["heard", "job", "after"].map((jobId) => ends.waitedMs(jobId))).toEqual([
+      patienceMs,
+      patienceMs,
+      0,
+    ]);
+    expect(ends.hasMissed("client")).toBe(true);
+    expect(dueWithin(ends, 0)).toEqual(["heard"]);
+    expect(dueWithin(ends, 500)).toEqual(["heard", "job", "after"]);
+  });
+
   test("waits for its turn if it came while a prompt ran that still runs, if it is new, or if its prompt goes on", () => {
     const ends = new DueEnds();
     const prompt = { jobId: "heard", status: "processing", attempt: 1 } as unknown as DoorPrompt;

@@ -37,8 +37,8 @@ export class DueEnds {
   }
 
   /**
-   * The end was not told. If its client has come back since, it is told at once, as if it had waited for long enough: before what the
-   * client sends now, and before what runs, if that began later. An end that came while another prompt of the client ran waits for its
+   * The end was not told. If its client has come back since, it is told as soon as no more messages of its prompt can come, as if it had
+   * waited for long enough: before what the client sends now, and before what runs, if that began later. An end that came while another prompt of the client ran waits for its
    * turn, as a client takes what it hears for that of the prompt that it knows to run.
    */
   expectUntold(
@@ -49,12 +49,11 @@ export class DueEnds {
     const live = prompts.of(jobId);
     const socket = audience.find(clientId);
     const connectedMs = Date.now() - (socket?.openedAt ?? 0);
-    const wasMissed = agoMs > Math.max(connectedMs, latestMs) && live?.isHeard !== true;
-    if (socket === undefined || !wasMissed || !isBeforeRunning || this.#wasPreferred(jobId, socket.id)) {
-      this.expect(jobId, live);
+    const wasMissed = agoMs > connectedMs && live?.isHeard !== true;
+    this.expect(jobId, live);
+    if (socket === undefined || !wasMissed || !isBeforeRunning || this.#wasPreferred(jobId, socket.id))
       return;
-    }
-    this.#at.set(jobId, 0);
+    if (agoMs > latestMs) this.#at.set(jobId, 0);
     this.#missed.set(jobId, clientId);
     this.#preferredFor.set(jobId, socket.id);
   }
