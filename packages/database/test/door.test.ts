@@ -45,8 +45,8 @@ async function submit(door: NewDoorPrompt, tenantId = own): Promise<Job> {
   return job!;
 }
 
-async function run(job: Job): Promise<LeasedJob> {
-  const by = { serverId, workerId: "worker", clientId: "client", promptId: uuidv7() };
+async function run(job: Job, onServer = serverId): Promise<LeasedJob> {
+  const by = { serverId: onServer, workerId: "worker", clientId: "client", promptId: uuidv7() };
   const { id: jobId, ticketNumber } = job;
   const [leased] = await stores.jobRuns.claimJobs([{ jobId, attempt: 1, ticketNumber, ...by }], 60_000);
   return leased!;
@@ -383,6 +383,53 @@ describe("clients with sockets", () => {
     await stores.jobRequests.requestCancel(retried.id);
     expect((await listed()).map(([jobId]) => jobId)).toEqual([between.id, running.jobId, retried.id]);
     await stores.doorClients.forgetEnds(own, [between.id, running.jobId, retried.id]);
+  });
+
+  test("know that an end came before a prompt that was sent to the same server later, and has begun while outputs were stored", async () => {
+    const clientId = "neighbours";
+    const begin = async (job: Job, by?: string): Promise<LeasedJob> => {
+      const leased = await run(job, by);
+      const progress = { ...buildProgress(10), node: "3" };
+      await stores.jobRuns.recordProgress([{ ...leased, phase: "executing", progress }]);
+      return leased;
+    };
+    const [elsewhere] = await stores.servers.registerServers([{ url: "http://other-gpu:8188", slots: 9 }]);
+    const isBefore = async (): Promise<boolean[]> =>
+      (await stores.doorClients.listUntold(own, { clientIds: [clientId] }, 10)).map(
+        ({ isBeforeRunning }) => isBeforeRunning,
+      );
+    const earlier = await begin(await submit(said({ clientId })));
+    const stored = await begin(await submit(said({ clientId })));
+    await begin(await submit(said({ clientId })));
+    await stores.jobRuns.endAttempt(stored, { kind: "completed", outputs: [] });
+    expect(await isBefore()).toEqual([false]);
+    await stores.jobRuns.endAttempt(earlier, { kind: "completed", outputs: [] });
+    expect(await isBefore()).toEqual([true, true]);
+    await begin(await submit(said({ clientId })), elsewhere!.id);
+    expect(await isBefore()).toEqual([true, true]);
+    const last = await begin(await submit(said({ clientId })));
+    await stores.jobRuns.endAttempt(last, { kind: "completed", outputs: [] });
+    expect(await isBefore()).toEqual([true, true, false]);
+    await stores.doorClients.forgetEnds(
+      own,
+      [stored, earlier, last].map(({ jobId }) => jobId),
+    );
+  });
+
+  test("have each their own share of the ends that are listed", async () => {
+    const jobIds = new Map<string, string[]>([
+      ["many", []],
+      ["few", []],
+    ]);
+    for (const clientId of ["many", "many", "many", "few", "few"]) {
+      const { id } = await submit(said({ clientId }));
+      await stores.jobRequests.requestCancel(id);
+      jobIds.get(clientId)!.push(id);
+    }
+    const untold = await stores.doorClients.listUntold(own, { clientIds: ["many", "few", "nobody"] }, 2);
+    const expected = [...jobIds.get("many")!.slice(0, 2), ...jobIds.get("few")!];
+    expect(untold.map(({ jobId }) => jobId)).toEqual(expected);
+    await stores.doorClients.forgetEnds(own, [...jobIds.values()].flat());
   });
 
   test("may be away for days, and are told of their newest prompts", async () => {

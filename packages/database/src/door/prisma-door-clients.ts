@@ -2,6 +2,7 @@ import { type DoorClients, untoldKeptMs, type UntoldEnd } from "@genga/jobs";
 import { withMappedErrors } from "../connection/database-errors.ts";
 import { hasEnded, isActive } from "./prompt-conditions.ts";
 import { type PrismaClient } from "../generated/client.ts";
+import { untoldStatement } from "./untold-ends.ts";
 
 /** Ends that are counted as prompts that still run. */
 const untoldMax = 500;
@@ -28,28 +29,10 @@ export class PrismaDoorClients implements DoorClients {
   listUntold(
     tenantId: string,
     { clientIds, heardJobIds = [] }: { clientIds: readonly string[]; heardJobIds?: readonly string[] },
-    limit: number,
+    ofEachMax: number,
   ): Promise<UntoldEnd[]> {
-    return withMappedErrors(
-      () => this.#database.$queryRaw<UntoldEnd[]>`
-        WITH running AS MATERIALIZED (
-          SELECT prompt.client_id, min(job.started_at) AS since
-          FROM (
-            SELECT id FROM jobs WHERE status = 'processing' AND door AND tenant_id = ${tenantId}::uuid
-            UNION SELECT unnest(${[...heardJobIds]}::uuid[])
-          ) open JOIN jobs job ON job.id = open.id JOIN door_prompts prompt ON prompt.job_id = job.id
-          WHERE job.tenant_id = ${tenantId}::uuid GROUP BY prompt.client_id
-        )
-        SELECT ended.job_id AS "jobId", ended.client_id AS "clientId",
-          1000 * extract(epoch FROM now() - ended.ended_at)::float8 AS "agoMs",
-          coalesce(ended.ended_at < running.since, true) AS "isBeforeRunning"
-        FROM door_ends ended JOIN jobs job ON job.id = ended.job_id
-        LEFT JOIN running ON running.client_id = ended.client_id
-        WHERE ended.tenant_id = ${tenantId}::uuid AND ended.client_id = ANY(${[...clientIds]}::text[])
-          AND ended.ended_at > now() - ${untoldKeptMs}::float8 * interval '1 millisecond'
-          AND job.status NOT IN ('queued', 'processing')
-        ORDER BY ended.ended_at, ended.job_id LIMIT ${limit}::int`,
-    );
+    const statement = untoldStatement(tenantId, { clientIds, heardJobIds, ofEachMax });
+    return withMappedErrors(() => this.#database.$queryRaw<UntoldEnd[]>(statement));
   }
 
   countOpen(

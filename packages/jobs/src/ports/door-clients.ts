@@ -4,7 +4,10 @@ export interface UntoldEnd {
   clientId: string;
   /** How long ago it ended. */
   agoMs: number;
-  /** It ended before any of its client's prompts began that run now, or of which the client hears. */
+  /**
+   * It ended before any of its client's prompts began that run now, or of which the client hears. A prompt that was sent to the same
+   * server later began later, also while the outputs of this one were stored.
+   */
   isBeforeRunning: boolean;
 }
 
@@ -24,13 +27,13 @@ export interface DoorClients {
   /** Prompts of a client that run on a server now, and the node of each, the oldest first. */
   findRunning(tenantId: string, clientId: string): Promise<{ jobId: string; node: string | null }[]>;
   /**
-   * Ends of prompts of these clients that are younger than `untoldKeptMs`, the oldest first, at most `limit`. A job that runs again has
-   * no end. @param asked.heardJobIds the prompts of which the clients hear now
+   * Ends of prompts of these clients that are younger than `untoldKeptMs`, the oldest first, at most `ofEachMax` of each client. A job
+   * that runs again has no end. @param asked.heardJobIds the prompts of which the clients hear now
    */
   listUntold(
     tenantId: string,
     asked: { clientIds: readonly string[]; heardJobIds?: readonly string[] },
-    limit: number,
+    ofEachMax: number,
   ): Promise<UntoldEnd[]>;
   /**
    * How many prompts of a key wait or run, and, as of the same moment, the jobs of this key of whose ends these clients must be told: at

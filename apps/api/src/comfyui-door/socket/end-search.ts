@@ -5,8 +5,9 @@ import { type DueEnds } from "./due-ends.ts";
 import { type KnownPrompts } from "./known-prompts.ts";
 import { type ToldEnds } from "./told-ends.ts";
 
-/** Ends that one statement looks for. */
+/** Ends that one statement looks for: each client has an equal share of them, and at least some. */
 const pageMax = 500;
+const ofClientMin = 20;
 /** How often ends are looked for that no signal told: often while there are some. */
 const everyMs = { min: 500, max: 10_000 };
 
@@ -16,9 +17,9 @@ const nextPageMs = 100;
 interface EndSearchParts {
   tenantId: string;
   clients: Pick<DoorClients, "listUntold">;
-  audience: Audience;
-  prompts: KnownPrompts;
-  conversations: Conversations;
+  audience: Pick<Audience, "clientIds" | "find">;
+  prompts: Pick<KnownPrompts, "of">;
+  conversations: Pick<Conversations, "heardJobIds" | "isWaiting">;
   ends: DueEnds;
   told: ToldEnds;
   /** The client has this end, which is yet to be noted. */
@@ -63,7 +64,8 @@ export class EndSearch {
     this.#at = performance.now() + this.#everyMs;
     if (clientIds.length === 0) return;
     const asked = { clientIds, heardJobIds: conversations.heardJobIds };
-    const untold = await clients.listUntold(tenantId, asked, pageMax);
+    const ofEachMax = Math.max(Math.floor(pageMax / clientIds.length), ofClientMin);
+    const untold = await clients.listUntold(tenantId, asked, ofEachMax);
     const news = untold.filter(({ jobId, clientId }) => {
       const wasTold = told.has(jobId, audience.find(clientId)?.id);
       const isDue = ends.has(jobId) || conversations.isWaiting(clientId, jobId);
@@ -72,10 +74,13 @@ export class EndSearch {
     for (const end of news) ends.expectUntold(end, prompts, audience);
     this.#everyMs = news.length > 0 ? everyMs.min : Math.min(this.#everyMs * 2, everyMs.max);
     this.#at = performance.now() + this.#everyMs;
-    this.#isPageFull = untold.length >= pageMax;
-    const preferred = untold.filter(({ jobId, clientId }) =>
-      ends.isPreferred(jobId, audience.find(clientId)?.id),
-    );
-    this.#withMore = new Set(this.#isPageFull ? preferred.map(({ clientId }) => clientId) : []);
+    const full = clientIds
+      .map((clientId) => untold.filter((end) => end.clientId === clientId))
+      .filter((ofClient) => ofClient.length >= ofEachMax);
+    this.#isPageFull = full.length > 0;
+    const preferred = full
+      .flat()
+      .filter(({ jobId, clientId }) => ends.isPreferred(jobId, audience.find(clientId)?.id));
+    this.#withMore = new Set(preferred.map(({ clientId }) => clientId));
   }
 }
