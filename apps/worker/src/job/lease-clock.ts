@@ -1,3 +1,7 @@
+import { setTimeout as sleep } from "node:timers/promises";
+
+const lookEveryMs = 50;
+
 /**
  * How long our lease on a job is certainly still ours, by this process's monotonic clock: counted from the moment
  * *before* the statement that renewed it was sent, so that delays only ever make it shorter.
@@ -17,5 +21,18 @@ export class LeaseClock {
 
   leftMs(now: number = performance.now()): number {
     return this.#renewedAt + this.#leaseMs - now;
+  }
+
+  /**
+   * Waits until so much of the lease is left: until the heartbeat has renewed it, for at most as long as a lease lasts.
+   * @returns whether so much is left @throws when the signal is aborted, as it is once another worker holds the job
+   */
+  async untilLeft(wantedMs: number, signal: AbortSignal): Promise<boolean> {
+    const untilMs = performance.now() + this.#leaseMs;
+    while (this.leftMs() < wantedMs) {
+      if (performance.now() >= untilMs) return false;
+      await sleep(lookEveryMs, undefined, { signal });
+    }
+    return true;
   }
 }
