@@ -170,11 +170,11 @@ describe("an upload", () => {
   });
 });
 
-async function query(sql: string): Promise<void> {
+async function query(sql: string): Promise<unknown[]> {
   const client = new pg.Client({ connectionString: api.env["DATABASE_URL"] });
   await client.connect();
   try {
-    await client.query(sql);
+    return (await client.query<object>(sql)).rows;
   } finally {
     await client.end();
   }
@@ -245,6 +245,24 @@ describe("content", () => {
     expect(await (await fromHash({ hash, file_path: "photo.png" })).json()).toMatchObject({ id });
     expect((await remove(id)).status).toBe(204);
     expect((await fromHash({ hash, file_path: "one more.png" })).status).toBe(201);
+  });
+
+  test("has no more records than its bound, with those whose time is over, which make room", async () => {
+    const bytes = await picture();
+    const hash = await hashOf(bytes);
+    const { id } = await made(formOf(bytes));
+    await query(`INSERT INTO assets (id, tenant_id, upload_id, file_path, tags, expires_at)
+      SELECT gen_random_uuid(), tenant_id, upload_id, number::text, '{}', now()
+      FROM assets, generate_series(2, ${assetsOfContentMax}) number WHERE id = '${id}'`);
+    const count = async (): Promise<number> =>
+      (await query(`SELECT FROM assets WHERE upload_id = (SELECT upload_id FROM assets WHERE id = '${id}')`))
+        .length;
+    expect(await count()).toBe(assetsOfContentMax);
+    expect((await fromHash({ hash, file_path: "one more.png", expires_in: 60 })).status).toBe(201);
+    expect(await count()).toBeLessThanOrEqual(assetsOfContentMax);
+    expect((await send(formOf(bytes, { file_path: "another.png" }))).status).toBe(200);
+    expect(await count()).toBeLessThanOrEqual(assetsOfContentMax);
+    expect((await get(id)).status).toBe(200);
   });
 
   test("is kept for as long as an asset wants it, and never shorter", async () => {

@@ -105,6 +105,25 @@ test("events get their positions within a pass", async () => {
   expect(await placed()).toEqual([[1n, job!.id, 1]]);
 }, 60_000);
 
+test("records whose time is over are removed in one pass, however many there are", async () => {
+  const tenant = await database.tenants.defaultTenant();
+  const upload = await database.uploads.saveUpload({
+    ...{ tenantId: tenant.id, sha256: "a".repeat(64), mediaType: "image/png", bytes: 1, width: 1, height: 1 },
+    ...{ frames: 1, durationMs: null, blake3: null },
+  });
+  await client.query(
+    `INSERT INTO assets (id, tenant_id, upload_id, tags, expires_at)
+     SELECT gen_random_uuid(), $1, $2, '{}', now() FROM generate_series(1, 1200)`,
+    [tenant.id, upload.id],
+  );
+  asked.length = 0;
+  while (!asked.includes("removeUnused")) {
+    await keeper.tick();
+    await sleep(20);
+  }
+  while ((await client.query("SELECT FROM assets")).rowCount !== 0) await sleep(20);
+}, 60_000);
+
 test("steps that have their turn each second are begun only when there is something to do", async () => {
   const everySecond = ["foldCounts", "assignPositions", "listPendingRemovals"];
   for (;;) {

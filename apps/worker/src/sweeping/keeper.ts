@@ -97,7 +97,11 @@ export class Keeper {
     },
     { name: "retention", everyPasses: 5, work: () => this.#whileMore(() => this.removeOverdue()) },
     { name: "files of uploads", everyPasses: 10, work: () => this.#removeUploadFiles() },
-    { name: "unused rows", everyPasses: 10, work: () => this.#removeUnused() },
+    {
+      name: "unused rows",
+      everyPasses: 10,
+      work: () => this.#whileMore(() => this.#removeUnused(), rowsAtOnce),
+    },
     { name: "uploads", everyPasses: 60, work: () => this.#noteUploads() },
     { name: "prompts to forget", everyPasses: 60, work: () => this.#giveUpPrompts() },
     { name: "removed ids", everyPasses: 60, work: () => this.#forgetRemoved() },
@@ -239,15 +243,17 @@ export class Keeper {
     return this.#whileMore(() => this.#options.store.noteUploads(rowsAtOnce), rowsAtOnce);
   }
 
-  async #removeUnused(): Promise<void> {
+  /** @returns how many expired assets were removed, of which there may be far more than of the rest */
+  async #removeUnused(): Promise<number> {
     const { store, settings, log } = this.#options;
     const { removed, next } = await store.removeUnused({
       ...{ from: this.#position, limit: rowsAtOnce, graceMs: unusedGraceMs },
       uploadsUnusedMs: settings.uploadsUnusedMs,
     });
     this.#position = next;
-    const { graphs, batches, uploads, templates } = removed;
+    const { graphs, batches, uploads, templates, expiredAssets } = removed;
     if (graphs + batches + uploads + templates > 0) log.info(removed, "rows that no job uses were removed");
+    return expiredAssets;
   }
 
   /** What was sent to webhooks long ago, and webhooks that nobody needs any more. */

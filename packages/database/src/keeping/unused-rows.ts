@@ -96,17 +96,18 @@ async function countAsUsedNow(
  * Records over uploads that were to be kept for a time of their own, which is over. Other assets over the same uploads had no
  * time at which they would be gone, and get one. A locked upload is being used, which does the same.
  */
-async function removeExpiredAssets(database: PrismaClient, limit: number): Promise<void> {
-  await database.$transaction(async (transaction) => {
+async function removeExpiredAssets(database: PrismaClient, limit: number): Promise<number> {
+  return await database.$transaction(async (transaction) => {
     const removed = await transaction.$queryRaw<{ uploadId: string }[]>`
       DELETE FROM assets WHERE id IN (
         SELECT id FROM assets WHERE expires_at <= now() LIMIT ${limit}::int FOR UPDATE SKIP LOCKED)
       RETURNING upload_id AS "uploadId"`;
-    if (removed.length === 0) return;
+    if (removed.length === 0) return 0;
     const locked = await transaction.$queryRaw<{ id: string }[]>`
       SELECT id FROM uploads WHERE id = ANY(${removed.map(({ uploadId }) => uploadId)}::uuid[])
       ORDER BY id FOR UPDATE SKIP LOCKED`;
     await countAsUsedNow(transaction, locked);
+    return removed.length;
   });
 }
 
@@ -147,8 +148,8 @@ export async function removeUnused(
     FROM (
       SELECT id, last_used_at FROM uploads WHERE id > ${from.upload ?? firstId}::uuid ORDER BY id LIMIT ${limit}::int
     ) page`;
-  await removeExpiredAssets(database, limit);
   const removed = {
+    expiredAssets: await removeExpiredAssets(database, limit),
     graphs: await database.$transaction((transaction) => removeUnusedGraphs(transaction, unusedOf(graphs))),
     batches: await database.$transaction((transaction) =>
       removeUnusedBatches(transaction, unusedOf(batches)),

@@ -131,13 +131,26 @@ async function isUsedNow(transaction: Prisma.TransactionClient, wanted: Prisma.S
   return used?.id ?? false;
 }
 
-/** The row of the upload is locked, so that nobody else adds one. */
+/** Expired assets of one upload that are removed when it has no room for another one. */
+const expiredAtOnce = 1_000;
+
+/**
+ * Expired assets count until they are removed, which makes room. The row of the upload is locked, so that nobody else adds an
+ * asset.
+ */
 async function hasRoomForAsset(transaction: Prisma.TransactionClient, uploadId: string): Promise<boolean> {
-  const [row] = await transaction.$queryRaw<[{ assets: number }]>`
-    SELECT count(*)::int AS assets FROM (
-      SELECT FROM assets WHERE upload_id = ${uploadId}::uuid AND coalesce(expires_at > now(), true)
-      LIMIT ${assetsOfContentMax}::int) found`;
-  return row.assets < assetsOfContentMax;
+  const isFull = async (): Promise<boolean> => {
+    const [row] = await transaction.$queryRaw<[{ assets: number }]>`
+      SELECT count(*)::int AS assets FROM (
+        SELECT FROM assets WHERE upload_id = ${uploadId}::uuid LIMIT ${assetsOfContentMax}::int) found`;
+    return row.assets >= assetsOfContentMax;
+  };
+  if (!(await isFull())) return true;
+  await transaction.$executeRaw`
+    DELETE FROM assets WHERE id IN (
+      SELECT id FROM assets WHERE upload_id = ${uploadId}::uuid AND expires_at <= now()
+      LIMIT ${expiredAtOnce}::int FOR UPDATE SKIP LOCKED)`;
+  return !(await isFull());
 }
 
 function tooManyAssets(): InvalidJobError {

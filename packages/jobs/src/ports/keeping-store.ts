@@ -49,6 +49,8 @@ export interface FullDisk {
 
 /** How many unused rows were removed. */
 export interface UnusedRows {
+  /** Records over uploads whose own time is over. */
+  expiredAssets: number;
   graphs: number;
   batches: number;
   uploads: number;
@@ -117,7 +119,7 @@ export interface KeepingStore {
   /**
    * Checks `limit` graphs, batches and uploads, beginning at a position, and removes those that no job uses: graphs and
    * batches that are older than `graceMs`, and uploads that no graph has named for `uploadsUnusedMs` (`null` = keep all
-   * uploads).
+   * uploads). Removes up to `limit` expired assets as well.
    */
   removeUnused(options: {
     from: ScanPosition;
