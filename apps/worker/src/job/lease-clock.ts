@@ -1,6 +1,4 @@
-import { setTimeout as sleep } from "node:timers/promises";
-
-const lookEveryMs = 50;
+import { EventEmitter, once } from "node:events";
 
 /**
  * How long our lease on a job is certainly still ours, by this process's monotonic clock: counted from the moment
@@ -9,6 +7,7 @@ const lookEveryMs = 50;
 export class LeaseClock {
   readonly #leaseMs: number;
   #renewedAt: number;
+  readonly #renewals = new EventEmitter<{ renewed: [] }>();
 
   constructor(leaseMs: number, renewedAt: number) {
     this.#leaseMs = leaseMs;
@@ -17,6 +16,7 @@ export class LeaseClock {
 
   renewed(sentAt: number): void {
     this.#renewedAt = Math.max(this.#renewedAt, sentAt);
+    this.#renewals.emit("renewed");
   }
 
   leftMs(now: number = performance.now()): number {
@@ -28,10 +28,15 @@ export class LeaseClock {
    * @returns whether so much is left @throws when the signal is aborted, as it is once another worker holds the job
    */
   async untilLeft(wantedMs: number, signal: AbortSignal): Promise<boolean> {
-    const untilMs = performance.now() + this.#leaseMs;
+    if (this.leftMs() >= wantedMs) return true;
+    const ended = AbortSignal.any([signal, AbortSignal.timeout(this.#leaseMs)]);
     while (this.leftMs() < wantedMs) {
-      if (performance.now() >= untilMs) return false;
-      await sleep(lookEveryMs, undefined, { signal });
+      try {
+        await once(this.#renewals, "renewed", { signal: ended });
+      } catch {
+        signal.throwIfAborted();
+        return false;
+      }
     }
     return true;
   }
