@@ -29,6 +29,7 @@ export {
 } from "./stack.ts";
 export { ApiClient, type JobAnswer, type OutputAnswer, type StreamFrame } from "./api-client.ts";
 export { sleepWorkflow } from "./sleep-workflow.ts";
+export { type Heard, nameOf, postPrompt, SocketClient } from "./socket-client.ts";
 export { findBrowser, openBrowser, type BrowserProgram } from "./browser.ts";
 export { cachedFolder } from "./tool-cache.ts";
 export { findNode22, findNpmPackages } from "./npm-packages.ts";

@@ -7,13 +7,16 @@ import { migrate } from "@genga/database";
 import pg from "pg";
 import {
   createTestDatabase,
+  type Heard,
+  nameOf,
+  postPrompt,
   quickSimulator,
   sleepWorkflow,
+  SocketClient,
   startStack,
   type Stack,
   type TestDatabase,
 } from "@genga/testing";
-import { type Heard, nameOf, postPrompt, SocketClient } from "./socket-client.ts";
 
 const keys = { own: "own-key-0123456789abcdef", other: "other-key-0123456789abcdef" };
 const bearer = (key: keyof typeof keys): Record<string, string> => ({ authorization: `Bearer ${keys[key]}` });

@@ -1,11 +1,10 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { migrate } from "@genga/database";
-import { ApiClient, createTestDatabase, startStack } from "@genga/testing";
+import { ApiClient, createTestDatabase, postPrompt, SocketClient, startStack } from "@genga/testing";
 import pg from "pg";
 import sharp from "sharp";
 import { type DoorRoute } from "../../../../api/src/comfyui-door/door-route.ts";
-import { postPrompt, SocketClient } from "../door/socket-client.ts";
 import { doorCases, loading, maskForm, names, uploadForm } from "./door-cases.ts";
 import { readBelongings } from "./neighbours.ts";
 import { changing, type Seen } from "./what-is-seen.ts";

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { type SocketClient } from "@genga/testing";
 import { type DoorRoute } from "../../../../api/src/comfyui-door/door-route.ts";
 import { doorRoutes } from "../../../../api/src/comfyui-door/routes/table.ts";
-import { type SocketClient } from "../door/socket-client.ts";
 import { doorCases, names } from "./door-cases.ts";
 import {
   askAll,

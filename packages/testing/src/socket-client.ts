@@ -1,5 +1,5 @@
 import { isObject, parseBinaryFrame, parsePythonJson } from "@genga/comfyui";
-import { WebSocket } from "ws";
+import { type ClientOptions, WebSocket } from "ws";
 
 /** A message of a server: a text, or a binary message by its type. */
 export interface Heard {
@@ -31,14 +31,17 @@ export class SocketClient {
     });
   }
 
-  /** Connects, and waits for the greeting. @param server its URL @param flags the client wants previews with metadata */
+  /**
+   * Connects, and waits for the greeting. @param server its URL @param options.flags the client wants previews with metadata; the other
+   * options are those of `ws`
+   */
   static async open(
     server: string,
     clientId: string | null,
-    { flags = false, headers = {} }: { flags?: boolean; headers?: Record<string, string> } = {},
+    { flags = false, ...options }: { flags?: boolean } & ClientOptions = {},
   ): Promise<SocketClient> {
     const query = clientId === null ? "" : `?clientId=${encodeURIComponent(clientId)}`;
-    const client = new SocketClient(new WebSocket(`${server.replace("http", "ws")}/ws${query}`, { headers }));
+    const client = new SocketClient(new WebSocket(`${server.replace("http", "ws")}/ws${query}`, options));
     if (flags) {
       const message = { type: "feature_flags", data: { supports_preview_metadata: true } };
       client.socket.on("open", () => {
