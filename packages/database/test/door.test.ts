@@ -325,6 +325,8 @@ describe("clients with sockets", () => {
     await submit(said({ clientId: "another" }));
     await stores.jobRuns.endAttempt(completed, { kind: "completed", outputs: [] });
     await stores.jobRequests.requestCancel(cancelled.id);
+    const nameless = await submit(said());
+    await stores.jobRequests.requestCancel(nameless.id);
     const untold = await stores.doorClients.listUntold(own, { clientIds: [clientId, "another"] }, 10);
     const agoMs = expect.any(Number) as unknown;
     const rest = { clientId, agoMs, isBeforeRunning: true };
@@ -339,8 +341,14 @@ describe("clients with sockets", () => {
     expect(open.untold).toEqual([completed.jobId]);
     expect(open.active).toBe(await stores.doorPrompts.countActive(own, "plugin"));
     expect(await stores.doorClients.countOpen(other, "plugin", [clientId])).toMatchObject({ untold: [] });
+    const areEndsTold = async (): Promise<boolean[]> => {
+      const jobIds = [completed.jobId, cancelled.id, waiting.id, nameless.id];
+      return (await stores.doorPrompts.findByJobs(own, jobIds)).map(({ isEndTold }) => isEndTold);
+    };
+    expect(await areEndsTold()).toEqual([false, false, false, false]);
     await stores.doorClients.forgetEnds(other, [completed.jobId]);
     await stores.doorClients.forgetEnds(own, [cancelled.id]);
+    expect(await areEndsTold()).toEqual([false, true, false, false]);
     expect(await stores.doorClients.listUntold(own, { clientIds: [clientId] }, 10)).toEqual([
       { jobId: completed.jobId, ...rest },
     ]);

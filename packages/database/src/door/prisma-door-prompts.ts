@@ -67,10 +67,12 @@ export class PrismaDoorPrompts implements DoorPrompts {
     this.#database = database;
   }
 
-  findByJobs(tenantId: string, jobIds: readonly string[]): Promise<DoorPrompt[]> {
+  findByJobs(tenantId: string, jobIds: readonly string[]): Promise<(DoorPrompt & { isEndTold: boolean })[]> {
     return withMappedErrors(
-      () => this.#database.$queryRaw<DoorPrompt[]>`
-        SELECT ${promptColumns} FROM door_prompts prompt JOIN jobs job ON job.id = prompt.job_id
+      () => this.#database.$queryRaw<(DoorPrompt & { isEndTold: boolean })[]>`
+        SELECT ${promptColumns}, job.status NOT IN ('queued', 'processing') AND prompt.client_id IS NOT NULL
+          AND NOT EXISTS (SELECT FROM door_ends ended WHERE ended.job_id = prompt.job_id) AS "isEndTold"
+        FROM door_prompts prompt JOIN jobs job ON job.id = prompt.job_id
         WHERE prompt.tenant_id = ${tenantId}::uuid AND prompt.job_id = ANY(${jobIds}::uuid[]) ORDER BY prompt.job_id`,
     );
   }

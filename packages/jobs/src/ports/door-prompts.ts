@@ -38,7 +38,11 @@ export interface EndedDoorPrompt extends DoorPromptWithGraph, DoorEntry {
  * Every method throws `StoreUnavailableError` when the database cannot be reached.
  */
 export interface DoorPrompts {
-  findByJobs(tenantId: string, jobIds: readonly string[]): Promise<DoorPrompt[]>;
+  /**
+   * `isEndTold`: the prompt has ended, and its client was told of that, or need not be. Of a prompt without a client id that is kept
+   * nowhere, so it counts as not told.
+   */
+  findByJobs(tenantId: string, jobIds: readonly string[]): Promise<(DoorPrompt & { isEndTold: boolean })[]>;
   /** The newest job of a prompt id. Several calls at the same time are one look; `null` = unknown. */
   findByPromptId(tenantId: string, promptId: string): Promise<DoorPrompt | null>;
   /** The job that has a place; `null` = nobody has it. */

@@ -13,6 +13,24 @@ const served = (id: string, openedAgoMs = 1_000) => ({
 /** What is due within this time from now. */
 const dueWithin = (ends: DueEnds, ms: number): string[] => ends.list(performance.now() + ms, 10);
 
+const promptOf = (jobId: string): DoorPrompt =>
+  ({ jobId, status: "processing", attempt: 2 }) as unknown as DoorPrompt;
+
+describe("an end that is recorded", () => {
+  test("waits for what the server says of the attempt that ended, also if only an earlier one was heard of, or none", () => {
+    const ends = new DueEnds();
+    const [none, earlier, all] = ["none", "earlier", "all"].map((jobId) => new LivePrompt(promptOf(jobId)));
+    earlier!.take({ jobId: "earlier", attempt: 1, serverPromptId: "id", kind: "ended" }, 0);
+    all!.take({ jobId: "all", attempt: 2, serverPromptId: "id", kind: "ended" }, 0);
+    for (const live of [none!, earlier!, all!]) ends.expect(live.prompt.jobId, live, 2);
+    expect(dueWithin(ends, 0)).toEqual(["all"]);
+    ends.noteMessage({ jobId: "none", attempt: 2, serverPromptId: "id", kind: "ended" });
+    expect(dueWithin(ends, 0)).toEqual(["none", "all"]);
+    ends.expect("earlier", earlier, 0);
+    expect(dueWithin(ends, 0)).toEqual(["none", "earlier", "all"]);
+  });
+});
+
 describe("an end that was not told", () => {
   test("comes before what runs when its client is back, once for each socket", () => {
     const ends = new DueEnds();

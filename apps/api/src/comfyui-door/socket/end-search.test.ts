@@ -1,7 +1,8 @@
 import { expect, test } from "@jest/globals";
-import { type UntoldEnd } from "@genga/jobs";
+import { type DoorPrompt, type UntoldEnd } from "@genga/jobs";
 import { DueEnds } from "./due-ends.ts";
 import { EndSearch } from "./end-search.ts";
+import { LivePrompt } from "./live-prompt.ts";
 import { ToldEnds } from "./told-ends.ts";
 
 const dayMs = 86_400_000;
@@ -37,4 +38,21 @@ test("ends of one client that wait for their turn hide no missed ends of others,
   expect(ends.list(performance.now(), 3)).toEqual(["back 0", "back 1", "back 2"]);
   expect(clientIds.map((clientId) => ends.hasMissed(clientId))).toEqual([false, true, true]);
   expect(clientIds.map((clientId) => search.hasMore(clientId))).toEqual([false, false, true]);
+});
+
+test("an end whose signal came before its prompt was heard of is looked for at once, unless it was told", () => {
+  const search = new EndSearch({
+    ...{ tenantId: "tenant", ends: new DueEnds(), told: new ToldEnds(), isForgotten: () => false },
+    clients: { listUntold: () => Promise.resolve([]) },
+    audience: { clientIds: [], find: () => undefined },
+    prompts: { of: () => undefined },
+    conversations: { heardJobIds: [], isWaiting: () => false },
+  });
+  const promptOf = (status: string): DoorPrompt =>
+    ({ jobId: "job", status, attempt: 1 }) as unknown as DoorPrompt;
+  const told = new LivePrompt(promptOf("completed"), { isEndTold: true });
+  search.noteLearned([told, new LivePrompt(promptOf("processing"))]);
+  expect(search.at).toBe(Number.POSITIVE_INFINITY);
+  search.noteLearned([told, new LivePrompt(promptOf("completed"))]);
+  expect(search.at).toBeLessThanOrEqual(performance.now());
 });

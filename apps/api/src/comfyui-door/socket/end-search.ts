@@ -3,6 +3,7 @@ import { type Audience } from "./audience.ts";
 import { type Conversations } from "./conversations.ts";
 import { type DueEnds } from "./due-ends.ts";
 import { type KnownPrompts } from "./known-prompts.ts";
+import { type LivePrompt } from "./live-prompt.ts";
 import { type ToldEnds } from "./told-ends.ts";
 
 /** Ends that one statement looks for: each client has an equal share of them, and at least some. */
@@ -46,6 +47,11 @@ export class EndSearch {
 
   soon(inMs: number): void {
     this.#at = Math.min(this.#at, performance.now() + inMs);
+  }
+
+  /** These prompts were just read. If one has ended, the signal of its end came while it was not known whether its job is a prompt. */
+  noteLearned(learned: readonly LivePrompt[]): void {
+    if (learned.some(({ hadEnded }) => hadEnded)) this.soon(0);
   }
 
   /** Ends were forgotten that clients were told, so those that did not fit into one page come next. */

@@ -13,6 +13,11 @@ export class Inbox {
     return this.#messages.length;
   }
 
+  /** Whether there is a message of this job. */
+  has(jobId: string): boolean {
+    return this.#messages.some((message) => message.jobId === jobId);
+  }
+
   add(message: DoorMessage): void {
     const bytes = this.#bytes + sizeOf(message);
     if (this.length >= countMax || bytes > bytesMax) return;

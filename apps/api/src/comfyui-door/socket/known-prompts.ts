@@ -25,16 +25,14 @@ export class KnownPrompts {
     this.#clients = clients;
   }
 
-  /** Reads which of these jobs are prompts. */
-  async learn(jobIds: readonly string[]): Promise<void> {
+  /** Reads which of these jobs are prompts. @returns those that were not known */
+  async learn(jobIds: readonly string[]): Promise<LivePrompt[]> {
     const unknown = [...new Set(jobIds)].filter((jobId) => !this.#byJob.has(jobId));
-    if (unknown.length === 0) return;
+    if (unknown.length === 0) return [];
     const found = await this.#prompts.findByJobs(this.#tenantId, unknown);
-    const byJob = new Map(found.map((prompt) => [prompt.jobId, prompt]));
-    for (const jobId of unknown) {
-      const prompt = byJob.get(jobId);
-      this.#byJob.set(jobId, { live: prompt === undefined ? null : new LivePrompt(prompt) });
-    }
+    const byJob = new Map(found.map((prompt) => [prompt.jobId, new LivePrompt(prompt, prompt)]));
+    for (const jobId of unknown) this.#byJob.set(jobId, { live: byJob.get(jobId) ?? null });
+    return [...byJob.values()];
   }
 
   /** `null` = no prompt; `undefined` = not known. */

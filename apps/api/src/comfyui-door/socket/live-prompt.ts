@@ -38,9 +38,15 @@ export class LivePrompt {
   /** Nodes of which the client was told what they made, while the prompt ran. */
   readonly #told = new Set<string>();
 
-  constructor(prompt: DoorPrompt) {
+  /** @param options.isEndTold the client needs to hear no more of this attempt */
+  constructor(prompt: DoorPrompt, { isEndTold = false } = {}) {
     this.prompt = prompt;
-    this.#endedAttempt = isTerminal(prompt.status) ? prompt.attempt : -1;
+    this.#endedAttempt = isEndTold ? prompt.attempt : -1;
+  }
+
+  /** It had ended when it was first heard of, and the client is yet to be told of what its server said and of the end. */
+  get hadEnded(): boolean {
+    return isTerminal(this.prompt.status) && this.#endedAttempt < this.prompt.attempt;
   }
 
   get currentNode(): string | null {
@@ -59,7 +65,7 @@ export class LivePrompt {
 
   /** The server has said everything, so the recorded end may be told as soon as it is there. */
   hasHeardAll(attempt: number): boolean {
-    return this.#attempt !== attempt || this.#hasServerEnded;
+    return attempt < this.#attempt || (attempt === this.#attempt && this.#hasServerEnded);
   }
 
   /** When held messages should be let go; `null` = none are, or the end is near. */

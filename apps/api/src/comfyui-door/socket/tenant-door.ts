@@ -203,7 +203,7 @@ export class TenantDoor {
   }
 
   async #passOn(messages: readonly DoorMessage[]): Promise<void> {
-    await this.#prompts.learn(messages.map(({ jobId }) => jobId));
+    this.#search.noteLearned(await this.#prompts.learn(messages.map(({ jobId }) => jobId)));
     const starts = messages.filter(
       (message) => message.kind === "text" && message.type === "execution_start",
     );
@@ -233,6 +233,8 @@ export class TenantDoor {
     const ends = await this.#with.endTeller.read(this.#tenantId, jobIds);
     await this.#queueNews.count();
     for (const [index, { jobId, live }] of prompts.entries()) {
+      // What came meanwhile from its server is told first, in the next round.
+      if (this.#inbox.has(jobId)) continue;
       this.#ends.delete(jobId);
       if (live === null) continue;
       const end = ends.get(jobId);
