@@ -46,10 +46,10 @@ export const getHistoryOfPrompt: DoorRoute = {
     const promptId = String(request.params["promptId"]);
     const queue = { tenantId: tenant.id, keyName };
     const prompt = promptId.includes("\0") ? null : await door.prompts.findEnded(tenant.id, promptId);
+    const entry = prompt === null ? "" : `${JSON.stringify(promptId)}:${await door.history.entryOf(prompt)}`;
     // Before the client is told.
     if (prompt === null) await door.askedHistory.noteNone(queue, promptId);
     else door.askedHistory.noteSeen(queue, promptId);
-    const entry = prompt === null ? "" : `${JSON.stringify(promptId)}:${await door.history.entryOf(prompt)}`;
     response.type("json").send(`{${entry}}`);
     if (prompt !== null) door.upgrades.noteRead(prompt);
   },
