@@ -62,8 +62,16 @@ export class TenantAdmission {
   /**
    * As `admit`, for clients of servers that take any number of requests: one that is too much at once waits until others of the
    * tenant have ended, the first one first. Such clients take a refusal for the answer, and give a prompt up for lost.
+   * @param guard runs again after a wait, in which the key may have been revoked; it throws, or calls `next` without an error
    */
-  readonly admitInTurn: RequestHandler = async (request, response, next) => {
+  admitInTurn(guard: RequestHandler): RequestHandler {
+    return async (request, response, next) => {
+      if (await this.#hasTurn(request, response, guard)) next();
+    };
+  }
+
+  /** @returns false when the client has left */
+  async #hasTurn(request: Request, response: Response, guard: RequestHandler): Promise<boolean> {
     const { id } = principalOf(response).tenant;
     const { requestsPerMinute, requestsAtOnce: max } = await this.#parts.limits.of(id);
     const take = (): Promise<PlaceOrUse> => this.#takePlace(id, max, response);
@@ -73,10 +81,11 @@ export class TenantAdmission {
     ]);
     if (full !== null) throw tooMany(requestsPerMinute, full);
     const place = "release" in first ? first : await this.#inLine(id, take, first.used, response);
-    if (response.closed) return;
+    if (response.closed) return false;
     if ("used" in place) throw noPlace("requests-at-once", max, place.used);
-    if (await this.#hasRoomForBody(request, response, id)) next();
-  };
+    if (place !== first) await guard(request, response, () => undefined);
+    return await this.#hasRoomForBody(request, response, id);
+  }
 
   async #inLine(
     tenantId: string,

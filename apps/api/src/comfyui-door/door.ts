@@ -105,7 +105,8 @@ function handlersOf(route: DoorRoute, parts: DoorParts, access: DoorAccess): Req
     const { principal } = response.locals as unknown as Admitted;
     await route.handle({ request, response, principal }, parts);
   };
-  return [note, guard(access), parts.admission.admitInTurn, ...(route.receive ?? []), handle];
+  const guarded = guard(access);
+  return [note, guarded, parts.admission.admitInTurn(guarded), ...(route.receive ?? []), handle];
 }
 
 function guard(access: DoorAccess): RequestHandler {
