@@ -109,7 +109,7 @@ test("counts together what comes together, and refuses only what is too much", a
   expect(await send(1)).not.toEqual([null]);
 });
 
-test("a place that was just given back is had by who asks for it at once", async () => {
+test("a place that was just released can be taken at once", async () => {
   const admissions = open();
   await untilShared(admissions);
   const place = await admissions.takePlace("event-streams", "studio", 1);

@@ -25,8 +25,8 @@ interface AskedPrompts {
 
 /**
  * Prompts of which a client was just told that the history has no entry. Clients that read the queue next, perhaps from another process,
- * take a prompt that is in neither for lost; so one that has ended between the two reads is still shown as running (PROTOCOL 0.2). What
- * could not be told to the others, this process remembers; while it is not known what they told, it goes by what it told itself.
+ * take a prompt that is in neither for lost; so one that has ended between the two reads is still shown as running (PROTOCOL 0.2). If
+ * Redis did not take a note, this process remembers it. While Redis is away, this process knows only its own notes.
  */
 export class AskedHistory {
   readonly #shared: AskedPrompts;

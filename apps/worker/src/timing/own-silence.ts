@@ -1,6 +1,6 @@
 /** Shorter silences are ordinary. */
 const silenceMsMin = 500;
-/** Each is shorter than the one before it, so these are far more than there ever are. */
+/** Only silences longer than every later one are kept, so the list stays far shorter than this. */
 const keptMax = 1_000;
 /** A request that fails while this process stood still for so long says nothing about the server. */
 const lateMsMin = 1_000;

@@ -103,7 +103,7 @@ export class SharedPlaces {
     this.#changes.add(key, { kind: "release", member }).catch(() => undefined);
   }
 
-  /** Releases before it takes, so that whoever waited for a place that was just released gets it. */
+  /** Releases come first, so that a request that waits gets a place released in the same turn. */
   async #apply(key: string, changes: readonly Change[]): Promise<(number | null)[]> {
     const { link, leaseMs } = this.#options;
     const released = changes.filter(({ kind }) => kind === "release").map(({ member }) => member);
