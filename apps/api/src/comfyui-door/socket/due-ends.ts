@@ -38,8 +38,8 @@ export class DueEnds {
 
   /**
    * The end was not told. If its client has come back since, it is told as soon as no more messages of its prompt can come, as if it had
-   * waited for long enough: before what the client sends now, and before what runs, if that began later. An end that came while another prompt of the client ran waits for its
-   * turn, as a client takes what it hears for that of the prompt that it knows to run.
+   * waited for long enough: before what the client sends now, and before what runs, if that began later. An end that came while another
+   * prompt of the client ran waits for its turn, as a client takes what it hears for that of the prompt that it knows to run.
    */
   expectUntold(
     { jobId, clientId, agoMs, isBeforeRunning }: UntoldEnd,
