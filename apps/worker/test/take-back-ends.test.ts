@@ -104,6 +104,7 @@ test.each<[what: string, others: string[], end: object | null]>([
     ["ahead"],
     {},
   ],
+  ["may be lost if one is there that was still on its way when this one was sent", ["on its way"], null],
   ["may be lost if only another client's prompt is there", ["another"], null],
   ["may be lost if nothing is there", [], null],
 ])("after a lost connection, a prompt that its server does not know %s", async (_what, others, end) => {
@@ -112,7 +113,10 @@ test.each<[what: string, others: string[], end: object | null]>([
     () => false,
     true,
   );
-  run.notePost([{ promptId: "ahead" }], true);
+  const onItsWay = { promptId: "on its way", wasSent: false };
+  run.notePost([{ promptId: "ahead", wasSent: true }, onItsWay], true);
+  // It may have come after a restart.
+  onItsWay.wasSent = true;
   await new Promise(setImmediate);
   server.connector.counters.disconnects += 1;
   expect(takeBack.explains({ state: "absent", others })).toEqual(end);

@@ -41,7 +41,7 @@ export class RunStopped extends Error {
 }
 
 /** A run, as one behind it on its server knows it. */
-type QueuedRun = Pick<Run, "promptId">;
+type QueuedRun = Pick<Run, "promptId" | "wasSent">;
 
 /** One job under our lease, from claim or adoption to its end. */
 export class Run {
@@ -75,8 +75,11 @@ export class Run {
    * is unknown.
    */
   wasSent = false;
-  /** The runs whose prompts the server got before this one and which have not left it. */
-  readonly #ahead = new Set<QueuedRun>();
+  /**
+   * The runs whose prompts the server got before this one, or may have got, and which have not left it; with whether it
+   * was known to have the prompt when this one was posted.
+   */
+  readonly #ahead = new Map<QueuedRun, boolean>();
   #isBehindOthers = false;
   #workflow: Workflow | undefined;
   #measure: RunMeasure | undefined;
@@ -137,7 +140,7 @@ export class Run {
 
   /** Its prompt is about to be posted behind those of these runs, and perhaps behind those of other clients. */
   notePost(ahead: Iterable<QueuedRun>, isBehindOthers: boolean): void {
-    for (const run of ahead) this.#ahead.add(run);
+    for (const run of ahead) this.#ahead.set(run, run.wasSent);
     this.#isBehindOthers = isBehindOthers;
   }
 
@@ -151,9 +154,12 @@ export class Run {
     this.#ahead.delete(run);
   }
 
-  /** Whether one of these prompts on its server came before this one, which then cannot have begun. */
+  /**
+   * Whether one of these prompts on its server is known to have come before this one, which then cannot have begun; nor has
+   * the server restarted since.
+   */
   isBehindOneOf(promptIds: readonly string[]): boolean {
-    return [...this.#ahead].some(({ promptId }) => promptIds.includes(promptId));
+    return [...this.#ahead].some(([{ promptId }, wasThere]) => wasThere && promptIds.includes(promptId));
   }
 
   /**

@@ -10,6 +10,8 @@ export interface ServerRun {
   executingMs(now: number): number;
   /** The model that the server must have loaded for its prompt; `null` = none. */
   readonly mainModel: string | null;
+  /** The server has the run's prompt, as far as this worker knows. */
+  readonly wasSent: boolean;
   /** The run's prompt may be in the server's queue, before a prompt that is posted now. */
   readonly mayBeOnServer: boolean;
   /**
