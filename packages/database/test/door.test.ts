@@ -424,6 +424,35 @@ describe("clients with sockets", () => {
     );
   });
 
+  test("do not take an end for an earlier one if its prompt waited behind what runs, and never ran", async () => {
+    const clientId = "overtaken";
+    const [failed, cancelled, short] = [
+      await run(await submit(said({ clientId }))),
+      await run(await submit(said({ clientId }))),
+      await run(await submit(said({ clientId }))),
+    ];
+    const running = await run(await submit(said({ clientId })));
+    const progress = { ...buildProgress(10), node: "3" };
+    await stores.jobRuns.recordProgress([
+      { ...failed, phase: "submitted", progress: buildProgress(0) },
+      { ...running, phase: "executing", progress },
+    ]);
+    await stores.jobRuns.endAttempt(failed, { kind: "failed", failure: buildFailure() });
+    await stores.jobRuns.endAttempt(cancelled, { kind: "cancelled" });
+    // It ended before its progress was written down, and has run all the same.
+    await stores.jobRuns.endAttempt(short, { kind: "completed", outputs: [] });
+    const untold = await stores.doorClients.listUntold(own, { clientIds: [clientId] }, 10);
+    expect(untold.map(({ jobId, isBeforeRunning }) => [jobId, isBeforeRunning])).toEqual([
+      [failed.jobId, false],
+      [cancelled.jobId, false],
+      [short.jobId, true],
+    ]);
+    await stores.doorClients.forgetEnds(
+      own,
+      [failed, cancelled, short].map(({ jobId }) => jobId),
+    );
+  });
+
   test("have each their own share of the ends that are listed", async () => {
     const jobIds = new Map<string, string[]>([
       ["many", []],

@@ -13,7 +13,8 @@ interface Asked {
  * hide no end of another.
  *
  * An end is recorded when the outputs are stored, which is after the next prompt on the same server has begun. So a prompt that was
- * claimed later on the same server began after this end, whatever the times say.
+ * claimed later on the same server began after this end, whatever the times say; unless the prompt that ended never ran, as when it
+ * was cancelled while it waited on the server behind the other one. A completed prompt has run, also if no progress was written down.
  */
 export function untoldStatement(tenantId: string, { clientIds, heardJobIds, ofEachMax }: Asked): Prisma.Sql {
   return Prisma.sql`
@@ -27,7 +28,7 @@ export function untoldStatement(tenantId: string, { clientIds, heardJobIds, ofEa
       WHERE job.tenant_id = ${tenantId}::uuid AND job.started_at IS NOT NULL
     ), untold AS MATERIALIZED (
       SELECT ended.* FROM unnest(${[...clientIds]}::text[]) AS client (id) CROSS JOIN LATERAL (
-        SELECT noted.job_id, noted.client_id, noted.ended_at, job.attempt
+        SELECT noted.job_id, noted.client_id, noted.ended_at, job.attempt, job.status
         FROM door_ends noted JOIN jobs job ON job.id = noted.job_id
         WHERE noted.tenant_id = ${tenantId}::uuid AND noted.client_id = client.id
           AND noted.ended_at > now() - ${untoldKeptMs}::float8 * interval '1 millisecond'
@@ -39,10 +40,14 @@ export function untoldStatement(tenantId: string, { clientIds, heardJobIds, ofEa
       1000 * extract(epoch FROM now() - ended.ended_at)::float8 AS "agoMs",
       NOT EXISTS (
         SELECT FROM running WHERE running.client_id = ended.client_id AND running.started_at <= ended.ended_at
-          AND (running.server_id = own.server_id AND (running.claimed_at, running.id) > (own.claimed_at, own.job_id)) IS NOT TRUE
+          AND (
+            (own.execution_started_at IS NOT NULL OR ended.status = 'completed')
+            AND running.server_id = own.server_id AND (running.claimed_at, running.id) > (own.claimed_at, own.job_id)
+          ) IS NOT TRUE
       ) AS "isBeforeRunning"
     FROM untold ended LEFT JOIN LATERAL (
-      SELECT job_id, server_id, claimed_at FROM job_attempts WHERE job_id = ended.job_id AND number = ended.attempt
+      SELECT job_id, server_id, claimed_at, execution_started_at FROM job_attempts
+      WHERE job_id = ended.job_id AND number = ended.attempt
       LIMIT 1 -- One row is read at a time, and never the whole table.
     ) own ON true
     ORDER BY ended.ended_at, ended.job_id`;

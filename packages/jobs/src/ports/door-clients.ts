@@ -6,7 +6,7 @@ export interface UntoldEnd {
   agoMs: number;
   /**
    * It ended before any of its client's prompts began that run now, or of which the client hears. A prompt that was sent to the same
-   * server later began later, also while the outputs of this one were stored.
+   * server later began later, also while the outputs of this one were stored, if this one has run.
    */
   isBeforeRunning: boolean;
 }
