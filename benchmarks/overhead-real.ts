@@ -16,7 +16,7 @@ import { migrate } from "@genga/database";
 import { startEmbeddedServices } from "@genga/embedded";
 import { startServiceProcess } from "@genga/testing";
 import { z } from "zod";
-import { runGenga, runPlain } from "./support/both-ways.ts";
+import { runGenga, runPlain, warmUp } from "./support/both-ways.ts";
 import { processListeningOn } from "./support/listening-process.ts";
 import { median } from "./support/median.ts";
 import { processorMsOf } from "./support/processor-time.ts";
@@ -29,9 +29,6 @@ const optionsSchema = z.object({
   rounds: count.default(3),
   serverPid: count.optional(),
 });
-
-/** Rounds that are not counted: first batches are slower, while V8 interprets what it has not compiled yet. */
-const warmUps = 3;
 
 /** Each is different, so that nothing comes from the server's cache. */
 function graph(run: string, index: number): Workflow {
@@ -94,11 +91,7 @@ export async function run({ jobs, rounds, ...options }: z.infer<typeof optionsSc
   try {
     const apiUrl = String(api.details["url"]);
     const doorUrl = String(api.details["doorUrl"]);
-    for (let warmUp = 1; warmUp <= warmUps; warmUp += 1) {
-      await runPlain(comfyUrl, graphs(`warm-up-plain-${warmUp}`), { fetchesFiles: true });
-      await runGenga(apiUrl, graphs(`warm-up-${warmUp}`));
-      await runPlain(doorUrl, graphs(`warm-up-door-${warmUp}`), { fetchesFiles: true });
-    }
+    await warmUp({ comfyUrl, apiUrl, doorUrl }, graphs, true);
     const doorRatios: number[] = [];
     const ratios: number[] = [];
     const bounds: number[] = [];

@@ -14,7 +14,7 @@ import { migrate } from "@genga/database";
 import { startEmbeddedServices } from "@genga/embedded";
 import { startServiceProcess } from "@genga/testing";
 import { z } from "zod";
-import { runGenga, runPlain } from "./support/both-ways.ts";
+import { runGenga, runPlain, warmUp } from "./support/both-ways.ts";
 import { median } from "./support/median.ts";
 import { type Row } from "./support/row.ts";
 import { count, runBenchmark } from "./support/run-benchmark.ts";
@@ -25,12 +25,6 @@ const optionsSchema = z.object({
   sleepMs: count.default(50),
   rounds: count.default(3),
 });
-
-/**
- * As many jobs as this many times the batch run before, of 1 ms: the processes of a farm run for days, and their first batches are
- * slower, while V8 interprets what it has not compiled yet.
- */
-const warmUps = 5;
 
 /** EmptyImage → sleep → SaveImage: each is different, so that nothing comes from the cache. */
 function graph(run: string, index: number, sleepMs: number): Workflow {
@@ -71,11 +65,8 @@ export async function run({ jobs, sleepMs, rounds }: z.infer<typeof optionsSchem
     const doorUrl = String(api.details["doorUrl"]);
     const floorMs = jobs * sleepMs;
     console.log(`${jobs} jobs of ${sleepMs} ms on one simulated server (the sleeping alone: ${floorMs} ms)`);
-    for (let warmUp = 1; warmUp <= warmUps; warmUp += 1) {
-      await runPlain(simulatorUrl, graphs(`plain-warm-up-${warmUp}`, 1), { fetchesFiles: false });
-      await runGenga(apiUrl, graphs(`genga-warm-up-${warmUp}`, 1));
-      await runPlain(doorUrl, graphs(`door-warm-up-${warmUp}`, 1), { fetchesFiles: true });
-    }
+    const urls = { comfyUrl: simulatorUrl, apiUrl, doorUrl };
+    await warmUp(urls, (name) => graphs(name, 1), false);
     const ratios: number[] = [];
     const doorRatios: number[] = [];
     for (let round = 1; round <= rounds; round += 1) {

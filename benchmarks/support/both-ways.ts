@@ -65,3 +65,22 @@ export async function runGenga(apiUrl: string, graphs: readonly Workflow[]): Pro
   }
   throw new Error("The batch was removed.");
 }
+
+/** Rounds of `warmUp` that are enough for most code to be compiled. */
+const warmUps = 3;
+
+/**
+ * The same graphs on a server, by Genga and through its door for ComfyUI's clients, some times. The processes of a farm run for days,
+ * and first batches are slower, while V8 interprets what it has not compiled yet.
+ */
+export async function warmUp(
+  { comfyUrl, apiUrl, doorUrl }: { comfyUrl: string; apiUrl: string; doorUrl: string },
+  graphs: (name: string) => readonly Workflow[],
+  fetchesFiles: boolean,
+): Promise<void> {
+  for (let round = 1; round <= warmUps; round += 1) {
+    await runPlain(comfyUrl, graphs(`warm-up-${round}`), { fetchesFiles });
+    await runGenga(apiUrl, graphs(`warm-up-genga-${round}`));
+    await runPlain(doorUrl, graphs(`warm-up-door-${round}`), { fetchesFiles: true });
+  }
+}
