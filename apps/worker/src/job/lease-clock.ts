@@ -24,20 +24,31 @@ export class LeaseClock {
   }
 
   /**
-   * Waits until so much of the lease is left: until the heartbeat has renewed it, for at most as long as a lease lasts.
-   * @returns whether so much is left @throws when the signal is aborted, as it is once another worker holds the job
+   * Waits until so much of the lease is left: until the heartbeat has renewed it, for at most as long as a lease lasts, and
+   * not after a cancellation.
+   * @returns whether so much is left
+   * @throws when `stopSignal` is aborted, as it is once another worker holds the job
    */
-  async untilLeft(wantedMs: number, signal: AbortSignal): Promise<boolean> {
+  async untilLeft(
+    wantedMs: number,
+    { stopSignal, cancelSignal }: { stopSignal: AbortSignal; cancelSignal: AbortSignal },
+  ): Promise<boolean> {
     if (this.leftMs() >= wantedMs) return true;
-    const ended = AbortSignal.any([signal, AbortSignal.timeout(this.#leaseMs)]);
-    while (this.leftMs() < wantedMs) {
-      try {
-        await once(this.#renewals, "renewed", { signal: ended });
-      } catch {
-        signal.throwIfAborted();
-        return false;
-      }
+    // `AbortSignal.any` does not keep a signal of `AbortSignal.timeout` from being collected before its time
+    // (nodejs/node#57736).
+    const late = new AbortController();
+    const timer = setTimeout(() => {
+      late.abort();
+    }, this.#leaseMs);
+    const ended = AbortSignal.any([stopSignal, cancelSignal, late.signal]);
+    try {
+      while (this.leftMs() < wantedMs) await once(this.#renewals, "renewed", { signal: ended });
+      return true;
+    } catch {
+      stopSignal.throwIfAborted();
+      return false;
+    } finally {
+      clearTimeout(timer);
     }
-    return true;
   }
 }

@@ -55,8 +55,9 @@ export async function submitPrompt(run: Run, server: JobServer, options: SubmitO
   // The claim has stored the prompt id. With so much of the lease left, the POST cannot outlive it: when a
   // successor looks the prompt up after the lease's end, the prompt has arrived or never will. After a slow claim or slow
   // uploads, the heartbeat soon renews the lease, or stops this run.
-  if (!(await run.lease.untilLeft(postTimeoutMs, run.stopSignal))) throw new RunStopped("lease-lost");
+  const isLeftEnough = await run.lease.untilLeft(postTimeoutMs, run);
   if (run.cancelSignal.aborted) return false;
+  if (!isLeftEnough) throw new RunStopped("lease-lost");
   run.mayStillArrive = true;
   server.notePost(run);
   const { disconnects } = connector.counters;
