@@ -29,6 +29,19 @@ describe("an end that is recorded", () => {
     ends.expect("earlier", earlier, 0);
     expect(dueWithin(ends, 0)).toEqual(["none", "earlier", "all"]);
   });
+
+  test("does not wait for what the server says of a later attempt", () => {
+    const ends = new DueEnds();
+    const text = { serverPromptId: "id", kind: "text", type: "progress", json: "{}" } as const;
+    for (const jobId of ["same", "later", "read"]) {
+      ends.expect(jobId, undefined, jobId === "read" ? undefined : 1);
+      ends.tellNow(jobId);
+    }
+    ends.noteAttempt("read", 1);
+    ends.noteMessage({ ...text, jobId: "same", attempt: 1 });
+    for (const jobId of ["later", "read"]) ends.noteMessage({ ...text, jobId, attempt: 2 });
+    expect(dueWithin(ends, 0)).toEqual(["later", "read"]);
+  });
 });
 
 describe("an end that was not told", () => {

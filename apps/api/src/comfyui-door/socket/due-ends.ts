@@ -22,6 +22,8 @@ const patientFailuresMax = 6;
 /** When the ends of which jobs are to be told. */
 export class DueEnds {
   readonly #at = new Map<string, number>();
+  /** Of which attempts they are, as far as it is known. */
+  readonly #attempts = new Map<string, number>();
   /** Ends that come before what runs, and their clients. */
   readonly #missed = new Map<string, string>();
   /** The socket for which an end has come before what runs. It does so once, so that one that cannot be told stops nothing else. */
@@ -34,6 +36,7 @@ export class DueEnds {
     const hasHeardAll = attempt === undefined ? live?.hasServerEnded : live?.hasHeardAll(attempt);
     const waitMs = live?.isHeard === true ? lastMessagesMs : firstMessagesMs;
     this.#at.set(jobId, hasHeardAll === true ? 0 : performance.now() + waitMs);
+    this.noteAttempt(jobId, attempt);
   }
 
   /**
@@ -95,10 +98,15 @@ export class DueEnds {
     this.#at.set(jobId, 0);
   }
 
-  /** A message of the job came. */
-  noteMessage({ jobId, kind }: DoorMessage): void {
+  /** The end was read. @param attempt absent = not known */
+  noteAttempt(jobId: string, attempt: number | undefined): void {
+    if (attempt !== undefined) this.#attempts.set(jobId, attempt);
+  }
+
+  /** A message of the job came. An end does not wait for what is said of a later attempt. */
+  noteMessage({ jobId, attempt, kind }: DoorMessage): void {
     const at = this.#at.get(jobId);
-    if (at === undefined) return;
+    if (at === undefined || attempt > (this.#attempts.get(jobId) ?? attempt)) return;
     const next = performance.now() + nextMessageMs;
     this.#at.set(jobId, kind === "ended" ? 0 : Math.max(at, next));
   }
@@ -117,6 +125,7 @@ export class DueEnds {
 
   delete(jobId: string): void {
     this.#at.delete(jobId);
+    this.#attempts.delete(jobId);
     this.#missed.delete(jobId);
   }
 

@@ -13,9 +13,9 @@ export class Inbox {
     return this.#messages.length;
   }
 
-  /** Whether there is a message of this job. */
-  has(jobId: string): boolean {
-    return this.#messages.some((message) => message.jobId === jobId);
+  /** Whether there is a message of this job. @param attemptMax messages of later attempts do not count; absent = all do */
+  has(jobId: string, attemptMax = Number.POSITIVE_INFINITY): boolean {
+    return this.#messages.some((message) => message.jobId === jobId && message.attempt <= attemptMax);
   }
 
   add(message: DoorMessage): void {

@@ -133,8 +133,7 @@ export class TenantDoor {
   }
 
   async #run(): Promise<void> {
-    const { signal } = this.#closing;
-    const { log } = this.#with;
+    const [{ signal }, { log }] = [this.#closing, this.#with];
     while (!signal.aborted) {
       try {
         const isBusy = await this.#work();
@@ -233,11 +232,12 @@ export class TenantDoor {
     const ends = await this.#with.endTeller.read(this.#tenantId, jobIds);
     await this.#queueNews.count();
     for (const [index, { jobId, live }] of prompts.entries()) {
-      // What came meanwhile from its server is told first, in the next round.
-      if (this.#inbox.has(jobId)) continue;
+      const end = ends.get(jobId);
+      // What came meanwhile from its server is told first, in the next round. Without an end the job runs again, and waits for nothing.
+      this.#ends.noteAttempt(jobId, end?.attempt);
+      if (end !== undefined && this.#inbox.has(jobId, end?.attempt)) continue;
       this.#ends.delete(jobId);
       if (live === null) continue;
-      const end = ends.get(jobId);
       if (isTurn[index] !== true)
         this.#audience.tellEnded(live.prompt.keyName, jobId, this.#conversations.isTurnNear(live));
       else if (end === undefined) this.#conversations.skip(live);
