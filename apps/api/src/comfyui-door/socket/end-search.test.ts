@@ -40,6 +40,33 @@ test("ends of one client that wait for their turn hide no missed ends of others,
   expect(clientIds.map((clientId) => search.hasMore(clientId))).toEqual([false, false, true]);
 });
 
+test("old ends of a client that cannot be told hide no newer ones, also among many clients", async () => {
+  const clientIds = Array.from({ length: 100 }, (_unused, index) => `client ${index}`);
+  const noted = clientIds.flatMap((clientId) =>
+    [...Array.from({ length: 60 }, (_unused, index) => `old ${index}`), "new"].map((name): UntoldEnd => {
+      return { jobId: `${name} of ${clientId}`, clientId, agoMs: dayMs, isBeforeRunning: true };
+    }),
+  );
+  const ends = new DueEnds();
+  for (const { jobId } of noted) if (jobId.startsWith("old")) ends.retryLater(jobId);
+  const search = new EndSearch({
+    ...{ tenantId: "tenant", ends, told: new ToldEnds(), isForgotten: () => false },
+    clients: {
+      listUntold: (_tenantId, asked, ofEachMax) =>
+        Promise.resolve(
+          asked.clientIds.flatMap((asked) =>
+            noted.filter(({ clientId }) => clientId === asked).slice(0, ofEachMax),
+          ),
+        ),
+    },
+    audience: { clientIds, find: (id: string) => ({ id, openedAt: Date.now() - dayMs / 2 }) as never },
+    prompts: { of: () => undefined },
+    conversations: { heardJobIds: [], isWaiting: () => false },
+  });
+  await search.look();
+  expect(ends.list(performance.now(), 1_000)).toEqual(clientIds.map((clientId) => `new of ${clientId}`));
+});
+
 test("an end whose signal came before its prompt was heard of is looked for at once, unless it was told", () => {
   const search = new EndSearch({
     ...{ tenantId: "tenant", ends: new DueEnds(), told: new ToldEnds(), isForgotten: () => false },

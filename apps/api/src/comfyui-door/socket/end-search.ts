@@ -1,4 +1,4 @@
-import { type DoorClients } from "@genga/jobs";
+import { type DoorClients, type UntoldEnd } from "@genga/jobs";
 import { type Audience } from "./audience.ts";
 import { type Conversations } from "./conversations.ts";
 import { type DueEnds } from "./due-ends.ts";
@@ -6,9 +6,12 @@ import { type KnownPrompts } from "./known-prompts.ts";
 import { type LivePrompt } from "./live-prompt.ts";
 import { type ToldEnds } from "./told-ends.ts";
 
-/** Ends that one statement looks for: each client has an equal share of them, and at least some. */
+/**
+ * Ends that one statement looks for: each client has an equal share of them, and at least so many, because those that cannot be told
+ * stand before the newer ones.
+ */
 const pageMax = 500;
-const ofClientMin = 20;
+const ofClientMin = 100;
 /** How often ends are looked for that no signal told: often while there are some. */
 const everyMs = { min: 500, max: 10_000 };
 
@@ -80,9 +83,13 @@ export class EndSearch {
     for (const end of news) ends.expectUntold(end, prompts, audience);
     this.#everyMs = news.length > 0 ? everyMs.min : Math.min(this.#everyMs * 2, everyMs.max);
     this.#at = performance.now() + this.#everyMs;
-    const full = clientIds
-      .map((clientId) => untold.filter((end) => end.clientId === clientId))
-      .filter((ofClient) => ofClient.length >= ofEachMax);
+    const byClient = new Map<string, UntoldEnd[]>();
+    for (const end of untold) {
+      const ofClient = byClient.get(end.clientId);
+      if (ofClient === undefined) byClient.set(end.clientId, [end]);
+      else ofClient.push(end);
+    }
+    const full = [...byClient.values()].filter((ofClient) => ofClient.length >= ofEachMax);
     this.#isPageFull = full.length > 0;
     const preferred = full
       .flat()
