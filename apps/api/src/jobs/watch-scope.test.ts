@@ -3,7 +3,15 @@ import { once } from "node:events";
 import { createServer, type Server } from "node:http";
 import { type AddressInfo } from "node:net";
 import { afterEach, beforeEach, expect, test } from "@jest/globals";
-import { EventFeed, eventSignal, type JobEvent, type JobSignal, StoreUnavailableError } from "@genga/jobs";
+import {
+  BatchRemovedError,
+  CursorTooOldError,
+  EventFeed,
+  eventSignal,
+  type JobEvent,
+  type JobSignal,
+  StoreUnavailableError,
+} from "@genga/jobs";
 import express from "express";
 import { EventStream } from "../http/event-stream.ts";
 import { type EventView } from "./job-view.ts";
@@ -29,16 +37,24 @@ afterEach(async () => {
 
 type Tell = (event: JobEvent) => void;
 
-/** A feed of a store in which nothing happens but what is told live, by the function that `onOpen` is given. */
-function quietFeed(onOpen: (tell: Tell) => void = () => undefined): EventFeed {
+/**
+ * A feed of a store in which nothing happens but what is told live, by the function that `onOpen` is given; or its events are
+ * removed before they are read, by the other one.
+ */
+function quietFeed(onOpen: (tell: Tell, skip: () => void) => void = () => undefined): EventFeed {
+  let isSkipped = false;
   const told: JobEvent[] = [];
   return new EventFeed({
     signals: {
-      subscribe: (_, listener) => {
-        onOpen((event) => {
+      subscribe: (_, listener, onMissed) => {
+        const tell: Tell = (event) => {
           told.push(event);
           const of = { batchId: "batch", tenantId: "tenant", status: "completed" as const };
           (listener as (signal: JobSignal) => void)(eventSignal(event, of));
+        };
+        onOpen(tell, () => {
+          isSkipped = true;
+          onMissed?.();
         });
         return Promise.resolve(() => undefined);
       },
@@ -46,7 +62,11 @@ function quietFeed(onOpen: (tell: Tell) => void = () => undefined): EventFeed {
     },
     reader: {
       findLastPosition: () => Promise.resolve(5n),
-      listPlaced: () => Promise.resolve({ events: [], upTo: 5n }),
+      listPlaced: (of) => {
+        if (!isSkipped || of === "all") return Promise.resolve({ events: [], upTo: 5n });
+        isSkipped = false;
+        return Promise.reject(new CursorTooOldError(5n, 9n));
+      },
       listUnread: (_, { jobId, afterSequence }) =>
         Promise.resolve(told.filter((event) => event.jobId === jobId && event.sequence > afterSequence)),
       hasNewsAfter: () => Promise.resolve(false),
@@ -112,17 +132,38 @@ test("a stream whose client left before it was opened is closed, and follows not
 });
 
 test("the stream of a batch looks for its end when as many jobs have ended as were open, and not before", async () => {
-  let tell: Tell = () => undefined;
-  const feed = quietFeed((told) => (tell = told));
   let open = 3;
-  let looks = 0;
+  const { tell, hear, reader, seen } = await openBatch(() => Promise.resolve(open));
+  await hear('{"open":3}');
+  const [last, ...others] = [randomUUID(), randomUUID(), randomUUID()];
+  for (const jobId of others) {
+    tell(endOf(jobId));
+    await hear(`{"jobId":"${jobId}"}`);
+  }
+  expect(seen.looks).toBe(1);
+  open = 0;
+  tell(endOf(last));
+  await hear('{"open":0}');
+  expect(seen.looks).toBe(2);
+  expect((await reader.read()).done).toBe(true);
+});
+
+/** A stream of a batch whose jobs are counted by `countOpen`, read once they were counted for the first time. */
+async function openBatch(countOpen: () => Promise<number>) {
+  let tell: Tell = () => undefined;
+  let skip = (): void => undefined;
+  const feed = quietFeed((...given) => ([tell, skip] = given));
+  const seen = { looks: 0 };
+  let counted: () => void = () => undefined;
+  const isCounted = new Promise<void>((resolve) => (counted = resolve));
   const batch = {
     ...watched,
     scope: { batchId: "batch" },
-    snapshot: () => Promise.resolve({ open }),
+    snapshot: async () => ({ open: await countOpen() }),
     countOpen: () => {
-      looks += 1;
-      return Promise.resolve(open);
+      seen.looks += 1;
+      counted();
+      return countOpen();
     },
     viewOfEvent: ({ jobId }: JobEvent) => Promise.resolve({ jobId } as unknown as EventView),
   };
@@ -138,18 +179,29 @@ test("the stream of a batch looks for its end when as many jobs have ended as we
       heard += value;
     }
   };
-  await hear('{"open":3}');
-  const [last, ...others] = [randomUUID(), randomUUID(), randomUUID()];
-  for (const jobId of others) {
-    tell(endOf(jobId));
-    await hear(`{"jobId":"${jobId}"}`);
-  }
-  expect(looks).toBe(1);
+  await isCounted;
+  return { tell, skip, hear, reader, seen };
+}
+
+test("the stream of a batch finds its end also if it had to skip the ends of some jobs", async () => {
+  let open = 3;
+  const { tell, skip, hear } = await openBatch(() => Promise.resolve(open));
+  open = 1;
+  skip();
+  await hear('{"open":1}');
   open = 0;
-  tell(endOf(last));
+  tell(endOf(randomUUID()));
   await hear('{"open":0}');
-  expect(looks).toBe(2);
-  expect((await reader.read()).done).toBe(true);
+});
+
+test("a stream that goes on after its batch tells the removal of the batch soon after the end of a job", async () => {
+  let isRemoved = false;
+  const { tell, hear } = await openBatch(() =>
+    isRemoved ? Promise.reject(new BatchRemovedError("batch")) : Promise.resolve(Infinity),
+  );
+  isRemoved = true;
+  tell(endOf(randomUUID()));
+  await hear("event: removed");
 });
 
 function endOf(jobId: string): JobEvent {

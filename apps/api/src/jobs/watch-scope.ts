@@ -26,7 +26,9 @@ export interface WatchedScope {
   scope: EventScope;
   /** What the watcher is shown first, and after events were missed for good. */
   snapshot(): Promise<unknown>;
-  /** How many jobs have not ended. With none, nothing can follow but by a retry, and the stream ends. */
+  /**
+   * How many jobs have not ended. With none, nothing can follow but by a retry, and the stream ends. Infinite: it goes on.
+   */
   countOpen(): Promise<number>;
   /** Those of the jobs that the watcher wants to hear of. */
   wanted(jobIds: ReadonlySet<string>): Promise<ReadonlySet<string>>;
@@ -44,6 +46,8 @@ const eventsAtOnce = 100;
 const progressMax = 2_000;
 /** All jobs have ended, and the places of the last events are not read yet: until they are looked for again. */
 const placesAfterMs = 50;
+/** A stream that goes on after the end of its batch looks this long after the end of a job whether the batch was removed. */
+const removedAfterMs = 250;
 
 /**
  * Tells a stream everything that happens to the jobs of a batch or a tenant: a snapshot, or what follows the cursor, and
@@ -132,6 +136,8 @@ class ScopeWatch {
   /** Begins after the cursor, or now with a snapshot. */
   async #follow(cursor: FeedCursor | null): Promise<void> {
     this.#planLook(this.#times.lookMaxMs);
+    // Ends of jobs may be among the events that are skipped.
+    this.#doneAt = 0;
     this.#subscription?.end();
     this.#subscription = await this.#feed.follow(this.#watched.scope, {
       ...{ cursor, aheadMax },
@@ -204,6 +210,7 @@ class ScopeWatch {
   #noteEnd(): void {
     this.#endsToCome -= 1;
     if (this.#endsToCome <= 0) this.#doneAt ??= performance.now();
+    else if (this.#endsToCome === Infinity) this.#doneAt ??= performance.now() + removedAfterMs;
   }
 
   #noteProgress(progress: LiveProgress): void {
