@@ -108,9 +108,18 @@ export class Access {
    */
   async admitKey(key: string | undefined, address: string): Promise<Omit<Asker, "session">> {
     if (await this.isKeyless()) return this.#keylessAsker();
-    const headers = { "www-authenticate": 'Bearer realm="genga"' };
+    const headers = bearerChallenge;
     if (key === undefined) throw new RefusedError("key-missing", "Send an API key.", { headers });
     return { principal: await this.#principalOf(key, address, headers), credential: { kind: "key", key } };
+  }
+
+  /**
+   * For a request that this key let in, and that has waited. It is not counted as a wrong key: many requests may have waited
+   * when the key was revoked.
+   * @throws RefusedError `key-unknown`; StoreUnavailableError
+   */
+  async checkKeyAgain(key: string): Promise<void> {
+    if ((await this.#find(key)) === undefined) throw unknownKey(bearerChallenge);
   }
 
   /** Whether requests need no key now, after a look in the database if one is due. */
@@ -243,17 +252,27 @@ export class Access {
         { headers: { "retry-after": String(seconds) } },
       );
     }
-    const { configuredKeys, madeKeys } = this.#options;
-    const principal = configuredKeys.find(key) ?? (await madeKeys.find(key));
+    const principal = await this.#find(key);
     if (principal === undefined) {
       wrongKeys.noteWrong(address);
       wrongKeys.forget(address, key);
       counter.inc({ outcome: "refused" });
-      throw new RefusedError("key-unknown", "The API key is not known, or was revoked.", { headers });
+      throw unknownKey(headers);
     }
     wrongKeys.noteRight(address, key);
     return principal;
   }
+
+  async #find(key: string): Promise<Principal | undefined> {
+    const { configuredKeys, madeKeys } = this.#options;
+    return configuredKeys.find(key) ?? (await madeKeys.find(key));
+  }
+}
+
+const bearerChallenge = { "www-authenticate": 'Bearer realm="genga"' };
+
+function unknownKey(headers: Record<string, string>): RefusedError {
+  return new RefusedError("key-unknown", "The API key is not known, or was revoked.", { headers });
 }
 
 /** The sender of the request that this response answers. */

@@ -7,7 +7,7 @@ import { RefusedError } from "../http/problem-document.ts";
 import { takeKey } from "./request-key.ts";
 
 export interface DoorAccessParts {
-  access: Pick<Access, "admitKey" | "isForeignHost">;
+  access: Pick<Access, "admitKey" | "checkKeyAgain" | "isForeignHost">;
   /** Pages of these origins may use the door. */
   corsOrigins: readonly string[];
 }
@@ -52,6 +52,12 @@ export class DoorAccess {
       throw new RefusedError("role-too-low", message);
     }
     return admitted;
+  }
+
+  /** For a request that was admitted, and has waited. @throws RefusedError @throws StoreUnavailableError */
+  async admitAgain(request: IncomingMessage, address: string, { credential }: Admitted): Promise<void> {
+    if (credential.kind === "key") await this.#parts.access.checkKeyAgain(credential.key);
+    else await this.admit(request, address);
   }
 
   #isFromElsewhere({ headers, method }: IncomingMessage): boolean {

@@ -105,8 +105,15 @@ function handlersOf(route: DoorRoute, parts: DoorParts, access: DoorAccess): Req
     const { principal } = response.locals as unknown as Admitted;
     await route.handle({ request, response, principal }, parts);
   };
-  const guarded = guard(access);
-  return [note, guarded, parts.admission.admitInTurn(guarded), ...(route.receive ?? []), handle];
+  const inTurn = parts.admission.admitInTurn(guardAgain(access));
+  return [note, guard(access), inTurn, ...(route.receive ?? []), handle];
+}
+
+function guardAgain(access: DoorAccess): RequestHandler {
+  return async (request, response, next) => {
+    await access.admitAgain(request, request.ip ?? "", response.locals as unknown as Admitted);
+    next();
+  };
 }
 
 function guard(access: DoorAccess): RequestHandler {
