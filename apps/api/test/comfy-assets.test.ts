@@ -265,6 +265,16 @@ describe("content", () => {
     expect((await get(id)).status).toBe(200);
   });
 
+  test("gets another record also if there are far more than its bound of which enough are over", async () => {
+    const bytes = await picture();
+    const hash = await hashOf(bytes);
+    const { id } = await made(formOf(bytes));
+    await query(`INSERT INTO assets (id, tenant_id, upload_id, file_path, tags, expires_at)
+      SELECT gen_random_uuid(), tenant_id, upload_id, number::text, '{}', now()
+      FROM assets, generate_series(2, ${assetsOfContentMax + 1_500}) number WHERE id = '${id}'`);
+    expect((await fromHash({ hash, file_path: "one more.png" })).status).toBe(201);
+  });
+
   test("is kept for as long as an asset wants it, and never shorter", async () => {
     const bytes = await picture();
     const hash = await hashOf(bytes);

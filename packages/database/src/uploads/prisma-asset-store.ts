@@ -131,7 +131,7 @@ async function isUsedNow(transaction: Prisma.TransactionClient, wanted: Prisma.S
   return used?.id ?? false;
 }
 
-/** Expired assets of one upload that are removed when it has no room for another one. */
+/** Expired assets of one upload that are removed by one statement when it has no room for another one. */
 const expiredAtOnce = 1_000;
 
 /**
@@ -145,12 +145,16 @@ async function hasRoomForAsset(transaction: Prisma.TransactionClient, uploadId: 
         SELECT FROM assets WHERE upload_id = ${uploadId}::uuid LIMIT ${assetsOfContentMax}::int) found`;
     return row.assets >= assetsOfContentMax;
   };
-  if (!(await isFull())) return true;
-  await transaction.$executeRaw`
-    DELETE FROM assets WHERE id IN (
-      SELECT id FROM assets WHERE upload_id = ${uploadId}::uuid AND expires_at <= now()
-      LIMIT ${expiredAtOnce}::int FOR UPDATE SKIP LOCKED)`;
-  return !(await isFull());
+  // A refusal rolls the removal back, so it is repeated until there is room. There may be far more assets than the bound: older
+  // versions had none.
+  while (await isFull()) {
+    const removed = await transaction.$executeRaw`
+      DELETE FROM assets WHERE id IN (
+        SELECT id FROM assets WHERE upload_id = ${uploadId}::uuid AND expires_at <= now()
+        LIMIT ${expiredAtOnce}::int FOR UPDATE SKIP LOCKED)`;
+    if (removed === 0) return false;
+  }
+  return true;
 }
 
 function tooManyAssets(): InvalidJobError {
