@@ -13,7 +13,7 @@ const shared = {
 
 const config: Config = {
   // Tests wait for signals, not for the clock; this only ends one that hangs, also on a busy machine.
-  testTimeout: 60_000,
+  testTimeout: 180_000,
   testSequencer: "<rootDir>/apps/standalone/src/testing/longest-first.mjs",
   projects: [
     {

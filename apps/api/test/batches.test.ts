@@ -120,4 +120,4 @@ test("ten thousand jobs are accepted at once, while others are served", async ()
     counts: { queued: 10_000 },
   });
   expect(latenciesMs.length).toBeGreaterThan(5);
-}, 60_000);
+}, 180_000);

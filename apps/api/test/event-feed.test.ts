@@ -148,7 +148,7 @@ test("neither a transaction that stays open nor a sequencer that is stuck delays
   await feed.tick();
   expect(await subscription.outbox.take()).toBeNull();
   expect(subscription.outbox.cursor).toEqual({ position: before + 5n, ahead: new Map() });
-}, 60_000);
+}, 180_000);
 
 test("a follower who is cut off again and again gets every event once, from whatever process it follows", async () => {
   const { batchId, jobIds } = await submitBatch(5);
@@ -179,7 +179,7 @@ test("a follower who is cut off again and again gets every event once, from what
     const ofJob = received.filter((event) => event.startsWith(id));
     expect(ofJob).toEqual([1, 2, 3, 4, 5, 6].map((sequence) => `${id} ${sequence}`));
   }
-}, 60_000);
+}, 180_000);
 
 test("while no live event arrives, the database tells everything, once it has positions", async () => {
   const deaf = await openFeed({ subscribe: () => new Promise(() => undefined), publish: () => undefined });

@@ -109,7 +109,7 @@ describe("the stream of a batch", () => {
       const ofJob = received.filter((event) => event.startsWith(jobId));
       expect(ofJob).toEqual([1, 2, 3, 4, 5, 6].map((sequence) => `${jobId} ${sequence}`));
     }
-  }, 60_000);
+  }, 180_000);
 
   test("tells progress between events, at most ten times a second for each job, and none after the end", async () => {
     const { id, jobIds } = await submitBatch(1);

@@ -60,7 +60,7 @@ described(title, () => {
     const answer = (await (await api.request(`jobs/${id}/outputs`)).json()) as { outputs: OutputView[] };
     outputs = new Map(answer.outputs.map((output) => [output.filename ?? "text", output]));
     for (const { name, body } of hostile) lure.serve(`/${name}`, body);
-  }, 120_000);
+  }, 180_000);
   afterAll(async () => {
     await browser.close();
     await lure.close();

@@ -10,7 +10,7 @@ let postgres: TcpProxy;
 beforeAll(async () => {
   api = await startApiUnderTest();
   postgres = await startTcpProxy({ targetUrl: api.env["DATABASE_URL"] ?? "" });
-}, 60_000);
+}, 180_000);
 afterAll(async () => {
   await postgres.close();
   await api.stop();

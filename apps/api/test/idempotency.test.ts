@@ -14,7 +14,7 @@ beforeAll(async () => {
   api = await startApiUnderTest({ env: { API_KEYS: apiKeys } });
   client = new pg.Client({ connectionString: api.env["DATABASE_URL"] });
   await client.connect();
-}, 60_000);
+}, 180_000);
 afterAll(async () => {
   await client.end();
   await api.stop();

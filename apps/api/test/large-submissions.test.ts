@@ -9,7 +9,7 @@ const image = { type: "image", prompt: "a quiet street", width: 512, height: 512
 
 beforeAll(async () => {
   api = await startApiUnderTest();
-}, 60_000);
+}, 180_000);
 afterAll(() => api.stop());
 
 function postLines(lines: string[], query = ""): Promise<Response> {
@@ -106,7 +106,7 @@ test("an API that is stopped right after it accepted a batch adds the batch's ti
   expect(jobs).toHaveLength(2_500);
   const ids = new Set(jobs.map(({ id }) => id));
   expect(waiting.filter(({ jobId }) => ids.has(jobId))).toEqual([]);
-}, 60_000);
+}, 180_000);
 
 test("a submission that is too much for the thread's memory is answered, and the next one is accepted", async () => {
   const tenant = await api.database.tenants.defaultTenant();
@@ -139,4 +139,4 @@ test("a submission that is too much for the thread's memory is answered, and the
   } finally {
     await thread.close();
   }
-}, 60_000);
+}, 180_000);

@@ -63,7 +63,7 @@ test("while PostgreSQL is away requests are answered with 503 and nothing is hal
   expect(await (await api.request(`job/${accepted.id}`)).json()).toMatchObject({ status: "queued" });
   expect(await (await api.request("queue")).json()).toMatchObject({ counts: { queued: 1, cancelled: 0 } });
   expect((await api.post("generate", image)).status).toBe(202);
-}, 60_000);
+}, 180_000);
 
 test("says that nothing was changed only if that is certain, and reports a slow database as slow", async () => {
   const { api, proxy } = await startBehind("DATABASE_URL");
@@ -107,7 +107,7 @@ test("says that nothing was changed only if that is certain, and reports a slow 
   expect(await detailOf(await api.request("jobs"))).toBe(
     "The database is not reachable right now. Nothing was changed.",
   );
-}, 60_000);
+}, 180_000);
 
 test("while Redis is away jobs are accepted, seen and cancelled; they get their tickets later", async () => {
   const { api, proxy } = await startBehind("REDIS_URL");
@@ -138,7 +138,7 @@ test("while Redis is away jobs are accepted, seen and cancelled; they get their 
   const unannounced = async (): Promise<string[]> =>
     (await api.database.jobAnnouncer.listUnannounced(10)).map(({ jobId }) => jobId);
   while ((await unannounced()).includes(later)) await new Promise((resolve) => setTimeout(resolve, 20));
-}, 60_000);
+}, 180_000);
 
 test("a start waits for PostgreSQL", async () => {
   const { api, proxy } = await startBehind("DATABASE_URL");
@@ -150,7 +150,7 @@ test("a start waits for PostgreSQL", async () => {
   await proxy.restore();
   const another = await starting;
   expect((await fetch(`${another.url}/api/anime/queue`)).status).toBe(200);
-}, 60_000);
+}, 180_000);
 
 test("an internal error shows no details to clients", async () => {
   const { api } = await startBehind("DATABASE_URL");

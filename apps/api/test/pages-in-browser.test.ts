@@ -41,7 +41,7 @@ described(title, () => {
       API_KEYS: `studio:operate:${operatorKey},studio:read:${readerKey}`,
     });
     views = await hostileContent(api);
-  }, 120_000);
+  }, 180_000);
   afterAll(async () => {
     await browser.close();
     await api.stop();
@@ -111,7 +111,7 @@ described(title, () => {
     await job.fill(`${api.url}${made}`);
     expect(await job.inputValue()).toBe(id);
     await context.close();
-  }, 120_000);
+  }, 180_000);
 
   test("a graph is saved as a template, whose form is then shown", async () => {
     const { page, context } = await open(browser);
@@ -146,7 +146,7 @@ described(title, () => {
     await page.getByRole("button", { name: "Store it as its next version" }).click();
     await page.getByText("Version 2.", { exact: true }).waitFor();
     await context.close();
-  }, 120_000);
+  }, 180_000);
 
   test("a job names a webhook of its own, whose secret the browser does not keep", async () => {
     const { page, context } = await open(browser);
@@ -176,7 +176,7 @@ described(title, () => {
     const webhook = await api.request(`webhooks/${page.url().split("/").at(-1)!}`);
     expect(await webhook.json()).toMatchObject({ scope: "job", url: "https://hooks.example.com/genga" });
     await context.close();
-  }, 120_000);
+  }, 180_000);
 
   test("keys and webhooks are made, changed and removed in the settings", async () => {
     const { page, context } = await open(browser);
@@ -215,7 +215,7 @@ described(title, () => {
     await show(page, `${guarded.url}/settings/audit`);
     await page.getByRole("cell", { name: "key revoked" }).waitFor();
     await context.close();
-  }, 120_000);
+  }, 180_000);
 
   test("servers are added and removed where they are shown, with where they come from and their memory", async () => {
     const { page, context } = await open(browser);
@@ -259,7 +259,7 @@ described(title, () => {
     expect(await reader.page.getByRole("button", { name: /^(Add|Remove)/ }).count()).toBe(0);
     await reader.context.close();
     await context.close();
-  }, 120_000);
+  }, 180_000);
 
   test("a wrong key says so, the right one signs in, and the browser keeps no key", async () => {
     const { page, context } = await open(browser);
@@ -291,7 +291,7 @@ described(title, () => {
     await page.getByRole("link", { name: "Jobs", exact: true }).waitFor();
     expect(await page.getByRole("link", { name: "Create" }).count()).toBe(0);
     await context.close();
-  }, 120_000);
+  }, 180_000);
 });
 
 interface AxeIssue {

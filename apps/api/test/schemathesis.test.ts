@@ -59,7 +59,7 @@ described(title, () => {
         await writeFile(join(folder, `${name}.toml`), [settingsOf(name, ids), common].join("\n"));
       }
     }
-  }, 60_000);
+  }, 180_000);
   afterAll(async () => {
     await Promise.all([keyless.stop(), keyed.stop()]);
     await rm(folder, { recursive: true, force: true });

@@ -44,7 +44,7 @@ described(title, () => {
     await page.getByLabel("API key").fill(operatorKey);
     await page.getByRole("button", { name: "Sign in" }).click();
     await page.getByRole("textbox", { name: "URL" }).waitFor();
-  }, 120_000);
+  }, 180_000);
   afterAll(async () => {
     await browser.close();
     await api.stop();
@@ -72,7 +72,7 @@ described(title, () => {
     await page.getByRole("button", { name: "Send again" }).click();
     await page.getByRole("cell", { name: "2", exact: true }).waitFor();
     expect(received).toBe(2);
-  }, 120_000);
+  }, 180_000);
 
   test("somebody else's session is ended, and one's own is not offered", async () => {
     const headers = { "content-type": "application/json", "x-genga-page": "1", origin: api.url };
@@ -89,7 +89,7 @@ described(title, () => {
     await page.getByRole("button", { name: /^End the session of/ }).waitFor({ state: "detached" });
     expect(await status()).toBe(401);
     expect(await page.getByText("This one").count()).toBe(1);
-  }, 120_000);
+  }, 180_000);
 
   test("limits are set, refused at their field, and hold", async () => {
     await page.goto(`${api.url}/settings/limits`);
@@ -103,5 +103,5 @@ described(title, () => {
     await page.reload();
     await page.getByText("Holds now: 3", { exact: true }).waitFor();
     expect(await waiting.inputValue()).toBe("3");
-  }, 120_000);
+  }, 180_000);
 });

@@ -13,7 +13,7 @@ import { openEvents } from "./event-source.ts";
 let api: ApiUnderTest;
 beforeAll(async () => {
   api = await startApiUnderTest();
-}, 60_000);
+}, 180_000);
 afterAll(() => api.stop());
 
 /** A port that nothing listens on. */
@@ -77,7 +77,7 @@ test("an API that waits for PostgreSQL and Redis is alive and not ready, and say
     await starting.then((running) => running.stop()).catch(() => undefined);
     await Promise.all([database!.close(), redis!.close()]);
   }
-}, 60_000);
+}, 180_000);
 
 test("an API that is asked to stop is not ready, works on for API_DRAIN_MS, and sends its streams elsewhere", async () => {
   const leaving = await start({ API_DRAIN_MS: "4000", PORT: "0" });
@@ -103,4 +103,4 @@ test("an API that is asked to stop is not ready, works on for API_DRAIN_MS, and 
   const elsewhere = await openEvents(`${api.url}/api/anime/jobs/${id}/events`);
   expect(await elsewhere.next()).toMatchObject({ event: "snapshot", data: { id } });
   elsewhere.close();
-}, 60_000);
+}, 180_000);

@@ -286,7 +286,7 @@ test("no tenant waits for all thumbnails of another, and what nobody waits for i
   expect(tenants).toHaveLength(10);
   expect(tenants.slice(0, 3)).toEqual(["greedy", "greedy", "modest"]);
   expect(tenants.slice(0, 7).filter((each) => each === "modest").length).toBeGreaterThanOrEqual(3);
-}, 60_000);
+}, 180_000);
 
 test("a thumbnail whose only client leaves while it is drawn is drawn on, for who comes next", async () => {
   const storage = await createFolderStorage({ folder: `${api.env["DATA_DIR"]!}/outputs` });

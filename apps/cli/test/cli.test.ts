@@ -22,12 +22,12 @@ beforeAll(async () => {
   stack = await startStack({ databaseUrl: database.url, apis: 1, workers: 1 });
   folder = await mkdtemp(join(tmpdir(), "genga-cli-"));
   env = { GENGA_URL: stack.url, GENGA_CONFIG: join(folder, "login.json") };
-}, 60_000);
+}, 180_000);
 afterAll(async () => {
   await stack.stop();
   await database.drop();
   await rm(folder, { recursive: true, force: true });
-}, 60_000);
+}, 180_000);
 
 const graph = (color: number | string, prefix = "x"): string =>
   `{"1": {"class_type": "EmptyImage", "inputs": {"width": 64, "height": 64, "batch_size": 1, "color": ${color}}},
@@ -79,7 +79,7 @@ test("a batch from lines of JSON keeps every digit, is counted first when asked,
   const zip = join(folder, "night.zip");
   expect(await genga(["get", batch.id, "--zip", zip], { env })).toMatchObject({ code: 0 });
   expect((await readFile(zip)).subarray(0, 2).toString()).toBe("PK");
-}, 90_000);
+}, 180_000);
 
 test("fields of --param are not hidden by options that were not given, and options that say nothing are refused", async () => {
   const path = await file("fields.json", graph(3));
@@ -242,7 +242,7 @@ describe("files", () => {
     expect([first.path, second.path]).toEqual([join(to, "same.png"), join(to, "same (2).png")]);
     expect(await readFile(first.path)).toEqual(kept);
     expect(json(await genga(get(two), { env }), shape).files).toEqual([{ ...second, wasThere: true }]);
-  }, 90_000);
+  }, 180_000);
 
   test("stay in the folder, whatever projects and prompts are called", async () => {
     const path = await file("named.json", graph(1));

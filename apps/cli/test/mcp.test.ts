@@ -23,12 +23,12 @@ beforeAll(async () => {
   const bin = fileURLToPath(new URL("../bin/genga.mjs", import.meta.url));
   const env = { GENGA_URL: stack.url, GENGA_CONFIG: join(tmpdir(), "no-login.json") };
   await agent.connect(new StdioClientTransport({ command: process.execPath, args: [bin, "mcp"], env }));
-}, 60_000);
+}, 180_000);
 afterAll(async () => {
   await agent.close();
   await stack.stop();
   await database.drop();
-}, 60_000);
+}, 180_000);
 
 const contentSchema = z.array(
   z.union([
@@ -86,7 +86,7 @@ test("an agent finds its tools, submits a job, waits for it and sees the picture
     width: 128,
   });
   expect(JSON.stringify((await call("list_jobs", { text: "hill" })).content)).toContain(job.id);
-}, 60_000);
+}, 180_000);
 
 test("a refusal names the fields, so that the agent can mend its request", async () => {
   const refused = await call("submit_job", { prompt: "a hill", parameters: { width: 100, steps: 0 } });
@@ -106,7 +106,7 @@ test("a watch ends with its time, and a running job can be cancelled", async () 
   expect((await factsOf("watch_job", { id: job.id, seconds: 1 })).status).toMatch(/queued|processing/);
   await factsOf("cancel_job", { id: job.id });
   expect((await factsOf("watch_job", { id: job.id })).status).toBe("cancelled");
-}, 60_000);
+}, 180_000);
 
 test("the conversation of the documentation is what happens", async () => {
   const docs = fileURLToPath(new URL("../../../docs/agents.md", import.meta.url));
@@ -133,4 +133,4 @@ test("the conversation of the documentation is what happens", async () => {
       new RegExp(`\\n${pattern}${pattern.endsWith("?") ? "" : "$"}`),
     );
   }
-}, 60_000);
+}, 180_000);

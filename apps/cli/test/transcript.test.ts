@@ -17,12 +17,12 @@ beforeAll(async () => {
   database = await createTestDatabase({ migrate: (databaseUrl) => migrate({ databaseUrl }) });
   stack = await startStack({ databaseUrl: database.url });
   folder = await mkdtemp(join(tmpdir(), "genga-transcript-"));
-}, 60_000);
+}, 180_000);
 afterAll(async () => {
   await stack.stop();
   await database.drop();
   await rm(folder, { recursive: true, force: true });
-}, 60_000);
+}, 180_000);
 
 interface Step {
   readonly command: string;
@@ -65,4 +65,4 @@ test("the transcript of the documentation is what happens", async () => {
     const actual = command.startsWith("genga watch") ? said[at]!.split("\n").at(-1)! : said[at]!;
     expect(`$ ${command}\n${actual}`).toMatch(new RegExp(`\\n${patternOf(expected).source.slice(1)}`));
   });
-}, 120_000);
+}, 180_000);

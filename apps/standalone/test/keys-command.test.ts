@@ -81,4 +81,4 @@ test("is a command that works on DATABASE_URL, and says what it takes", async ()
   expect([status, await ownerOf(keyIn(stdout))]).toEqual([0, ["default", "read", "by-command"]]);
   const wrong = command("ad", "x");
   expect([wrong.status, wrong.stderr]).toEqual([2, expect.stringContaining('"ad" is not known.')]);
-}, 60_000);
+}, 180_000);

@@ -136,12 +136,12 @@ describe("an API and a worker", () => {
     const health = String(stack.workers[0]!.details["health"]);
     for (const url of [new URL("/metrics", stack.url), new URL("/metrics", health)])
       note(await (await fetch(url)).text());
-  }, 120_000);
+  }, 180_000);
 
   afterAll(async () => {
     await stack.stop();
     await database.drop();
-  }, 60_000);
+  }, 180_000);
 
   function note(text: string): void {
     for (const [, name, type] of text.matchAll(/^# TYPE (\S+) (\S+)$/gm)) {

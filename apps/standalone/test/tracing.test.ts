@@ -86,13 +86,13 @@ beforeAll(async () => {
     stack.startApi(),
     stack.startApi({ OTEL_EXPORTER_OTLP_ENDPOINT: "" }),
   ]);
-}, 120_000);
+}, 180_000);
 
 afterAll(async () => {
   await stack.stop();
   await database.drop();
   standIn.close();
-}, 60_000);
+}, 180_000);
 
 function urlOfStandIn(): string {
   return `http://127.0.0.1:${(standIn.address() as AddressInfo).port}`;
@@ -173,7 +173,7 @@ test("one trace goes from the client's request over queue, attempt and ComfyUI t
   for (const { startTimeUnixNano, endTimeUnixNano } of ofTrace)
     expect(BigInt(endTimeUnixNano)).toBeGreaterThanOrEqual(BigInt(startTimeUnixNano));
   expect(BigInt(comfyui.endTimeUnixNano)).toBeLessThanOrEqual(BigInt(storage.startTimeUnixNano));
-}, 120_000);
+}, 180_000);
 
 /** The span names the job, or its parent does. */
 function isOfJob(span: Span, all: readonly Span[], id: string): boolean {

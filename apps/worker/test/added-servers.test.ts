@@ -35,14 +35,14 @@ beforeAll(async () => {
   closed = await stack.startWorker({ SERVERS_FROM_API: "false" });
   proxy = await startGuardedProxy({ target: stack.simulators[1]!.url, authorization: `Bearer ${token}` });
   stranger = await startGuardedProxy({ target: stack.simulators[1]!.url });
-}, 60_000);
+}, 180_000);
 
 afterAll(async () => {
   await stack.stop();
   await proxy.close();
   await stranger.close();
   await folder.remove();
-}, 60_000);
+}, 180_000);
 
 function fileWithOrigins(...origins: string[]): string {
   const gateway = { bearer: { tokenFile: "token" }, origins };
@@ -114,7 +114,7 @@ test("credentials of the servers file are sent only to servers for which it says
   await listed.until((servers) => servers.some((server) => server.id === id && server.state !== "denied"));
   expect([stranger.admitted.length > 0, stranger.refused]).toEqual([true, []]);
   expect((await api.request("DELETE", `servers/${id}`)).status).toBe(204);
-}, 60_000);
+}, 180_000);
 
 test("credentials that were given with a server are shown nowhere, and workers may do without such servers", async () => {
   const { workers } = (await (await api.request("GET", "workers")).json()) as {
@@ -135,7 +135,7 @@ test("credentials that were given with a server are shown nowhere, and workers m
   for (const text of [token, `Bearer ${token}`]) {
     expect(shown).not.toContain(Buffer.from(text).toString("base64").replace(/=+$/, "").slice(0, -1));
   }
-}, 60_000);
+}, 180_000);
 
 test.each([
   [{ url: "ftp://gpu-1" }, "invalid-field"],

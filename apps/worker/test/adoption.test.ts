@@ -11,12 +11,12 @@ beforeAll(async () => {
   database = await createMigratedDatabase();
   postgres = await startTcpProxy({ targetUrl: database.url });
   stack = await startStack({ databaseUrl: postgres.url, simulators: 4, apis: 0 });
-}, 60_000);
+}, 180_000);
 afterAll(async () => {
   await stack.stop();
   await postgres.close();
   await database.drop();
-}, 60_000);
+}, 180_000);
 
 /** A server that becomes ready is asked for by itself: at most so many statements name fewer than all. */
 const statementsMax = 16;
@@ -42,4 +42,4 @@ test("a worker looks for jobs to adopt on all of its servers in one statement a 
     });
   });
   expect(named.slice(-3)).toEqual([4, 4, 4]);
-}, 60_000);
+}, 180_000);

@@ -52,13 +52,13 @@ beforeAll(async () => {
   });
   const [server] = await database.servers.registerServers([{ url: "http://127.0.0.1:8188", slots: 2 }]);
   serverId = server!.id;
-}, 60_000);
+}, 180_000);
 afterAll(async () => {
   await tickets.close();
   await database.close();
   await client.end();
   await scratch.drop();
-}, 60_000);
+}, 180_000);
 
 async function accept(count: number, weight: number | null, priority: "normal" | "high"): Promise<Job[]> {
   const [tenant] = await database.tenants.ensureTenants([`tenant-${uuidv7()}`]);
@@ -109,7 +109,7 @@ test("keeps its fairness and its order for more jobs than a ticket's priority ca
     await claim([first!]);
   }
   expect(order).toEqual(flood.slice(0, 1_600).map(({ id }) => id));
-}, 120_000);
+}, 180_000);
 
 test("lets a job that has waited long take its turn in the band above", async () => {
   const flood = await accept(50, null, "high");
@@ -123,4 +123,4 @@ test("lets a job that has waited long take its turn in the band above", async ()
   const taken = (await tickets.take("default", 3)).map(({ jobId }) => jobId);
   expect(taken).toContain(old?.id);
   expect(taken).toContain(flood[0]?.id);
-}, 60_000);
+}, 180_000);

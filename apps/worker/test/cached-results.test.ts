@@ -44,11 +44,11 @@ describe(`results that ${serverUrl === undefined ? "a simulated" : "a real"} ser
     });
     if (simulator !== undefined) stack.simulators.push(simulator);
     [owner, curious] = [new ApiClient(stack.url, keys.owner), new ApiClient(stack.url, keys.curious)];
-  }, 60_000);
+  }, 180_000);
   afterAll(async () => {
     await stack.stop();
     await database.drop();
-  }, 60_000);
+  }, 180_000);
 
   async function run(client: ApiClient, body: object): Promise<JobAnswer> {
     const job = await client.untilEnded(await client.submit({ type: "workflow", ...body }));
@@ -95,7 +95,7 @@ describe(`results that ${serverUrl === undefined ? "a simulated" : "a real"} ser
     const othersFile = await filesOf(curious, { workflow: shared, keepPreviews: true });
     expect(othersFile.includes("PreviewImage")).toBe(true);
     expect(othersFile.includes(marker)).toBe(false);
-  }, 60_000);
+  }, 180_000);
 
   test("and the names of a tenant's previews do not tell those of another's, which the same node has made", async () => {
     const preview = (color: number): object => ({
@@ -131,7 +131,7 @@ describe(`results that ${serverUrl === undefined ? "a simulated" : "a real"} ser
       );
       expect([guess, job.status]).toEqual([guess, "failed"]);
     }
-  }, 60_000);
+  }, 180_000);
 
   test("of a node that was given a secret reach no prompt without the same secret, of the tenant or another", async () => {
     const workflow = {
@@ -144,5 +144,5 @@ describe(`results that ${serverUrl === undefined ? "a simulated" : "a real"} ser
     expect(await textsOf(curious, { workflow })).toEqual(told(0, "Unauthorized: None"));
     const otherData = { api_key_comfy_org: "another-key-of-the-studio" };
     expect(await textsOf(owner, { workflow, extraData: otherData })).toEqual(told(25, "Unauthorized: ***"));
-  }, 60_000);
+  }, 180_000);
 });

@@ -12,7 +12,7 @@ let odd: OddComfyUI;
 beforeAll(async () => {
   stack = await startOddStack({ env: { SERVER_GRACE_MS: "4000" } });
   ({ api, odd } = stack);
-}, 60_000);
+}, 180_000);
 
 afterEach(() => {
   odd.refuse = null;
@@ -21,7 +21,7 @@ afterEach(() => {
 
 afterAll(async () => {
   await stack.stop();
-}, 60_000);
+}, 180_000);
 
 const submit = (seconds: number): Promise<string> =>
   api.submit({ type: "workflow", workflow: sleepWorkflow(seconds) });
@@ -41,7 +41,7 @@ describe("a cancellation", () => {
     odd.refuse = null;
     expect(await api.untilEnded(id)).toMatchObject({ status: "completed", attempt: 1, cancelTooLate: true });
     expect(await api.outputs(id)).toHaveLength(1);
-  }, 60_000);
+  }, 180_000);
 
   test("of a prompt that has just ended on its server comes too late as well", async () => {
     const ended = new Promise<void>((resolve) => {
@@ -56,7 +56,7 @@ describe("a cancellation", () => {
     expect(await api.cancel(id)).toBe(202);
     odd.alter = null;
     expect(await api.untilEnded(id)).toMatchObject({ status: "completed", attempt: 1, cancelTooLate: true });
-  }, 60_000);
+  }, 180_000);
 
   test("on a server that died is granted when the server is given up, and nothing runs again", async () => {
     const id = await submit(30);
@@ -69,5 +69,5 @@ describe("a cancellation", () => {
       attempts: object[];
     };
     expect(attempts).toMatchObject([{ outcome: "cancelled" }]);
-  }, 60_000);
+  }, 180_000);
 });

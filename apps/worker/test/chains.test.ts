@@ -18,10 +18,10 @@ beforeAll(async () => {
     simulatorArgs: [...quickSimulator, "--body-bytes-max", `${bodyBytesMax}`],
   });
   ({ api } = stack);
-}, 60_000);
+}, 180_000);
 afterAll(async () => {
   await stack.stop();
-}, 60_000);
+}, 180_000);
 
 const save = (from: string): object => ({
   class_type: "SaveImage",

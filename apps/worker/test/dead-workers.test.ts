@@ -15,11 +15,11 @@ beforeAll(async () => {
     env: { LEASE_MS: String(leaseMs) },
   });
   ({ api } = stack);
-}, 60_000);
+}, 180_000);
 
 afterAll(async () => {
   await stack.stop();
-}, 60_000);
+}, 180_000);
 
 interface Health {
   status: string;
@@ -70,7 +70,7 @@ test("one lease after the last worker died, every view of the farm says so", asy
   await stack.startWorker();
   expect((await healthWith("ok")).parts.servers.detail).toBe("2 of 2 online");
   await api.untilEnded(id);
-}, 60_000);
+}, 180_000);
 
 test("a server that no live worker reaches is shown without one", async () => {
   const [first, second] = stack.simulators;
@@ -94,4 +94,4 @@ test("a server that no live worker reaches is shown without one", async () => {
   expect(await healthWith("ok")).toMatchObject({
     parts: { servers: { detail: "1 of 2 online; no worker owns 1" }, workers: { detail: "1 alive" } },
   });
-}, 60_000);
+}, 180_000);

@@ -34,13 +34,13 @@ beforeAll(async () => {
   [quick, slow] = await Promise.all([server(100), server(2_000)]);
   client = new pg.Client({ connectionString: stack.databaseUrl });
   await client.connect();
-}, 60_000);
+}, 180_000);
 
 afterAll(async () => {
   await client.end();
   await stack.stop();
   await Promise.all([quick, slow].map((simulator) => simulator.stop()));
-}, 60_000);
+}, 180_000);
 
 const image = { type: "image", prompt: "a lantern", width: 256, height: 256, steps: 2 };
 

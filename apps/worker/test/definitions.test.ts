@@ -29,13 +29,13 @@ beforeAll(async () => {
     for (const note of read) note();
   });
   await api.untilEnded(await api.submit({ type: "image", prompt: "x", width: 256, height: 256, steps: 1 }));
-}, 60_000);
+}, 180_000);
 
 afterAll(async () => {
   await signals.close();
   await stack.stop();
   await database.drop();
-}, 60_000);
+}, 180_000);
 
 async function rows<Row>(query: string): Promise<Row[]> {
   const client = new pg.Client({ connectionString: database.url });

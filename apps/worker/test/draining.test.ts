@@ -17,11 +17,11 @@ let stack: TestStack;
 
 beforeAll(async () => {
   stack = await startTestStack({ env: { LEASE_MS: "1500" } });
-}, 60_000);
+}, 180_000);
 
 afterAll(async () => {
   await stack.stop();
-}, 60_000);
+}, 180_000);
 
 const job = (seconds: number): object => ({ type: "workflow", workflow: sleepWorkflow(seconds) });
 
@@ -115,7 +115,7 @@ test("SIGUSR2 stops new jobs, gives back what waits, lets prompts end, tells whe
   for (const id of [second, third])
     expect(await stack.api.untilEnded(id)).toMatchObject({ status: "completed" });
   expect(await answerOf(worker, "GET", "/health/ready")).toEqual([200, { status: "ready" }]);
-}, 60_000);
+}, 180_000);
 
 test("only programs of the worker's machine can drain it, and a page in a browser is none", async () => {
   const worker = stack.workers[0]!;
@@ -131,7 +131,7 @@ test("only programs of the worker's machine can drain it, and a page in a browse
   expect(await answerOf(worker, "GET", "/drain")).toEqual([200, { state: "serving", jobsHeld: 0 }]);
   expect((await drainCommand("--url", "http://127.0.0.1:1")).code).toBe(1);
   expect((await drainCommand()).text).toContain("WORKER_PORT");
-}, 60_000);
+}, 180_000);
 
 test("a worker is not empty while a prompt of its dead predecessor runs on its server", async () => {
   const id = await stack.api.submit(job(60));
@@ -166,7 +166,7 @@ test("a worker is not empty while a prompt of its dead predecessor runs on its s
   expect(worker.lines.filter((line) => line.includes("job adopted"))).toHaveLength(1);
   expect((await drainCommand("--url", url, "--resume")).code).toBe(0);
   expect(await stack.api.untilEnded(await stack.api.submit(job(0.1)))).toMatchObject({ status: "completed" });
-}, 60_000);
+}, 180_000);
 
 test("a prompt that ended with the server of a drained worker is no crash of its job", async () => {
   const id = await stack.api.submit(job(60));
@@ -189,4 +189,4 @@ test("a prompt that ended with the server of a drained worker is no crash of its
   });
   await stack.api.cancel(id);
   expect(await stack.api.untilEnded(id)).toMatchObject({ status: "cancelled" });
-}, 60_000);
+}, 180_000);

@@ -13,10 +13,10 @@ beforeAll(async () => {
   stack = await startOddStack({ env: { LEASE_MS: "1500", SERVER_GRACE_MS: "2000" } });
   ({ odd } = stack);
   [simulator] = stack.simulators as [SimulatorProcess];
-}, 60_000);
+}, 180_000);
 afterAll(async () => {
   await stack.stop();
-}, 60_000);
+}, 180_000);
 
 async function until(isSo: () => Promise<boolean>): Promise<void> {
   while (!(await isSo())) await sleep(50);
@@ -54,7 +54,7 @@ test("a prompt of a removed job stays known until its server, which was away, ha
   await until(async () => (await client.query("SELECT FROM prompts_to_forget")).rowCount === 0);
   await client.end();
   expect(await told("/history")).toBe("{}");
-}, 120_000);
+}, 180_000);
 
 test("the entries of prompts that end within a moment are deleted by few requests", async () => {
   const api = new ApiClient(stack.url);
@@ -70,4 +70,4 @@ test("the entries of prompts that end within a moment are deleted by few request
   await until(async () => (await told("/history")) === "{}");
   odd.refuse = null;
   expect(deletions.length).toBeLessThan(ids.length);
-}, 60_000);
+}, 180_000);

@@ -17,11 +17,11 @@ beforeAll(async () => {
     },
   });
   ({ api } = stack);
-}, 60_000);
+}, 180_000);
 
 afterAll(async () => {
   await stack.stop();
-}, 60_000);
+}, 180_000);
 
 const seedMax = "18446744073709551615";
 const seedOfFile = "6687881544318117707";
@@ -228,7 +228,7 @@ describe("no digit is lost on the way of a job that", () => {
     expect(given[0]).toContain(`"seed": ${seedMax}`);
     expect(given[0]).toContain('"source": 100000.0}');
     expect(given[0]).toMatch(/"seconds": 3\.0[,}]/);
-  }, 60_000);
+  }, 180_000);
 
   test("another worker adopts and watches to its end", async () => {
     const { id } = await submitGraph(graph({ seed: seedOfFile, seconds: "4.0" }));
@@ -240,5 +240,5 @@ describe("no digit is lost on the way of a job that", () => {
     expect(await api.untilEnded(id)).toMatchObject({ status: "completed", attempt: 1 });
     expect((await givenTo(id))[0]).toContain(`"seed": ${seedOfFile}`);
     expect(await shownWorkflow(id)).toMatch(new RegExp(`"seed": ?"${seedOfFile}"`));
-  }, 60_000);
+  }, 180_000);
 });

@@ -14,13 +14,13 @@ const [oldKey, newKey] = [
 beforeAll(async () => {
   stack = await startOddStack({ keepsHistory: true, workers: 0, env: { SECRETS_KEY: newKey } });
   ({ api } = stack);
-}, 60_000);
+}, 180_000);
 afterEach(async () => {
   await Promise.all(stack.workers.splice(0).map((worker) => worker.stop()));
 });
 afterAll(async () => {
   await stack.stop();
-}, 60_000);
+}, 180_000);
 
 const submit = (seconds: number): Promise<string> =>
   api.submit({
@@ -53,7 +53,7 @@ test("a worker without the right key leaves the job to another one, blames no se
   const ended = await api.untilEnded(jobId);
   expect([ended.status, ended.failure, ended.attempt]).toEqual(["completed", null, 2]);
   expect(await sentWith(jobId)).toMatchObject({ partner_token: "token-4711", preview_method: "none" });
-}, 60_000);
+}, 180_000);
 
 test("a prompt that was submitted under another key is adopted, and its files have the names that clients know", async () => {
   const first = await stack.startWorker({ SECRETS_KEY: "" });
@@ -65,7 +65,7 @@ test("a prompt that was submitted under another key is adopted, and its files ha
   expect([ended.status, ended.failure, ended.attempt]).toEqual(["completed", null, 1]);
   const [output] = await api.outputs(jobId);
   expect(output!.filename).toMatch(/^[a-z-]+_00001_\.png$/i);
-}, 60_000);
+}, 180_000);
 
 test.each([["none"], [undefined]])(
   "servers are asked for previews as PREVIEW_METHOD=%s says",

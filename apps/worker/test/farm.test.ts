@@ -30,11 +30,11 @@ beforeAll(async () => {
   stack.simulators.push(second);
   ({ api } = stack);
   await api.untilEnded(await api.submit(image));
-}, 60_000);
+}, 180_000);
 
 afterAll(async () => {
   await stack.stop();
-}, 60_000);
+}, 180_000);
 
 const image = { type: "image", prompt: "x", width: 256, height: 256, steps: 1 };
 const sleep = (seconds: number): object => ({ type: "workflow", workflow: sleepWorkflow(seconds) });
@@ -208,4 +208,4 @@ test("a worker whose Redis stands still adopts in time, since its sweep keeps no
     await api.request("POST", `jobs/${id}/cancel`);
     await redis.close();
   }
-}, 60_000);
+}, 180_000);

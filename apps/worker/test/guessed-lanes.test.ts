@@ -12,11 +12,11 @@ beforeAll(async () => {
   stack = await startTestStack({ workers: 0 });
   client = new pg.Client({ connectionString: stack.databaseUrl });
   await client.connect();
-}, 60_000);
+}, 180_000);
 afterAll(async () => {
   await client.end();
   await stack.stop();
-}, 60_000);
+}, 180_000);
 
 /** Its node 9 has no part in the output, so a server runs the graph although it does not have that file. */
 const withLeftover = (file: string) => ({
@@ -56,4 +56,4 @@ test("jobs whose needs were guessed wrongly run when the first server appears", 
   expect((await stack.api.request("POST", `batches/${of!.id}/resume`)).status).toBe(200);
   expect((await stack.api.untilEnded(paused[0]!)).status).toBe("completed");
   expect((await stack.api.job(cannotRun)).status).toBe("queued");
-}, 120_000);
+}, 180_000);

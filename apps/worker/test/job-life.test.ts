@@ -10,11 +10,11 @@ let api: ApiClient;
 beforeAll(async () => {
   stack = await startTestStack();
   ({ api } = stack);
-}, 60_000);
+}, 180_000);
 
 afterAll(async () => {
   await stack.stop();
-}, 60_000);
+}, 180_000);
 
 const submit = (
   seconds: number,
@@ -59,7 +59,7 @@ describe("a job's life", () => {
     const sleep = told.find(({ node }) => node === "3");
     expect(sleep?.at).toBeGreaterThan(steps!.at);
     expect(sleep!.at - steps!.at).toBeLessThan(1_000);
-  }, 60_000);
+  }, 180_000);
 
   test("keeps the next prompt waiting in the server's own queue while the first runs", async () => {
     const ids = await Promise.all([submit(1), submit(1), submit(1)]);

@@ -53,7 +53,7 @@ beforeAll(async () => {
     settings: readConfiguration({}).keeping,
     leaseMs: 60_000,
   });
-}, 60_000);
+}, 180_000);
 afterAll(async () => {
   await locker.end();
   await keeper.stop();
@@ -62,7 +62,7 @@ afterAll(async () => {
   await client.end();
   await scratch.drop();
   await rm(folder, { recursive: true, force: true });
-}, 60_000);
+}, 180_000);
 
 /** A removal that somebody began is finished while the steps have their turns. */
 async function finishRemoval(): Promise<void> {
@@ -86,7 +86,7 @@ test("a step of keeping house that waits, or fails, keeps no other from its turn
   await client.query("SELECT pg_cancel_backend($1)", [waiting]);
   while (!logged.some((line) => line.includes('"step":"files of uploads"'))) await sleep(20);
   await finishRemoval();
-}, 60_000);
+}, 180_000);
 
 test("events get their positions within a pass", async () => {
   const tenant = await database.tenants.defaultTenant();
@@ -103,7 +103,7 @@ test("events get their positions within a pass", async () => {
     await sleep(20);
   }
   expect(await placed()).toEqual([[1n, job!.id, 1]]);
-}, 60_000);
+}, 180_000);
 
 test("records whose time is over are removed in one pass, however many there are", async () => {
   const tenant = await database.tenants.defaultTenant();
@@ -122,7 +122,7 @@ test("records whose time is over are removed in one pass, however many there are
     await sleep(20);
   }
   while ((await client.query("SELECT FROM assets")).rowCount !== 0) await sleep(20);
-}, 60_000);
+}, 180_000);
 
 test("steps that have their turn each second are begun only when there is something to do", async () => {
   const everySecond = ["foldCounts", "assignPositions", "listPendingRemovals"];

@@ -34,14 +34,14 @@ beforeAll(async () => {
   // The first tests share a worker; the others start those that they need.
   stack = await startStack({ databaseUrl: database.url, env: { LEASE_MS: "1500" } });
   api = new ApiClient(stack.url);
-}, 60_000);
+}, 180_000);
 
 afterAll(async () => {
   await stack.stop();
   await redis.quit();
   await client.end();
   await database.drop();
-}, 60_000);
+}, 180_000);
 
 const prompt = "a lighthouse that nobody else knows of";
 
@@ -105,7 +105,7 @@ test("nothing tells of a removed job but its tombstone: not PostgreSQL, Redis, o
   await until(() => isEmpty("ended_job_changes"));
   expect(await placesThatTellOf(texts)).toEqual(["removed_batches", "removed_jobs"]);
   expect((await api.request("GET", `job/${id}`)).status).toBe(410);
-}, 60_000);
+}, 180_000);
 
 test("a dry run tells what would go, and removes nothing", async () => {
   for (let index = 0; index < 3; index += 1)
@@ -126,7 +126,7 @@ test("a dry run tells what would go, and removes nothing", async () => {
   expect((await client.query("SELECT FROM jobs")).rowCount).toBe(3);
   expect(await run("--jobs", "1")).toContain("2 jobs were removed");
   expect((await client.query("SELECT FROM jobs")).rowCount).toBe(1);
-}, 60_000);
+}, 180_000);
 
 test("a prompt's entry leaves its server's history once its end is recorded, and nobody else's does", async () => {
   const server = stack.simulators[0]!.url;
@@ -153,7 +153,7 @@ test("a prompt's entry leaves its server's history once its end is recorded, and
   expect(await kept()).toEqual([promptId]);
   await until(() => isEmpty("prompts_to_forget"));
   await fetch(`${server}/history`, { method: "POST", body: JSON.stringify({ delete: [promptId] }) });
-}, 60_000);
+}, 180_000);
 
 test("a worker whose disk is nearly full begins nothing, says why everywhere, and goes on with room", async () => {
   await stopWorkers();
@@ -180,7 +180,7 @@ test("a worker whose disk is nearly full begins nothing, says why everywhere, an
   await until(async () =>
     JSON.stringify(await look("queue")).includes('"workers":{"alive":1,"withoutRoom":0'),
   );
-}, 60_000);
+}, 180_000);
 
 test("a worker that is killed between an end and its prompt's entry leaves none: the server's next owner removes it", async () => {
   const server = stack.simulators[0]!.url;
@@ -224,7 +224,7 @@ test("a worker that is killed between an end and its prompt's entry leaves none:
   } finally {
     await proxy.close();
   }
-}, 60_000);
+}, 180_000);
 
 test("retention removes the oldest beyond the limit, says so, and told it beforehand", async () => {
   await stopWorkers();
@@ -249,7 +249,7 @@ test("retention removes the oldest beyond the limit, says so, and told it before
   const statuses = await Promise.all(ids.map(async (id) => (await api.request("GET", `job/${id}`)).status));
   expect(statuses).toEqual([410, 410, 410, 200, 200]);
   expect((await jobFolders()).sort()).toEqual(ids.slice(3).sort());
-}, 60_000);
+}, 180_000);
 
 test("a crash after a removal's commit leaves no file: a worker finishes it", async () => {
   await stopWorkers();
@@ -268,4 +268,4 @@ test("a crash after a removal's commit leaves no file: a worker finishes it", as
   await until(() => isEmpty("pending_removals"));
   expect(await jobFolders()).not.toContain(id);
   expect(await placesThatTellOf([id])).toEqual(["removed_jobs"]);
-}, 60_000);
+}, 180_000);

@@ -8,11 +8,11 @@ let stack: TestStack;
 
 beforeAll(async () => {
   stack = await startTestStack({ simulators: 2, workers: 0 });
-}, 60_000);
+}, 180_000);
 
 afterAll(async () => {
   await stack.stop();
-}, 60_000);
+}, 180_000);
 
 const image = { type: "image", prompt: "a lantern", width: 256, height: 256, steps: 1 };
 
@@ -55,7 +55,7 @@ test("jobs run only where all labels are that they require, and follow when a co
       [big, ["gpu:24gb"]],
     ]),
   );
-}, 60_000);
+}, 180_000);
 
 test.each([
   [{ requires: ["GPU"] }, "requires.0"],

@@ -9,11 +9,11 @@ let stack: TestStack;
 
 beforeAll(async () => {
   stack = await startTestStack({ env: { LEASE_MS: "1500" } });
-}, 60_000);
+}, 180_000);
 
 afterAll(async () => {
   await stack.stop();
-}, 60_000);
+}, 180_000);
 
 test("a file whose writing was not confirmed is removed when the first lease ends without outputs", async () => {
   const { api } = stack;
@@ -24,7 +24,7 @@ test("a file whose writing was not confirmed is removed when the first lease end
   expect(await api.untilEnded(id)).toMatchObject({ status: "cancelled" });
   await stack.workers[0]!.line(/files that no row names were removed/);
   await expect(readdir(folderOf(id))).rejects.toThrow("ENOENT");
-}, 60_000);
+}, 180_000);
 
 test("files that a worker stored before it died are removed by the one who ends the job, and by its removal", async () => {
   const { api } = stack;
@@ -39,7 +39,7 @@ test("files that a worker stored before it died are removed by the one who ends 
   await storeAs(id, 1);
   expect((await api.request("DELETE", `jobs/${id}`)).status).toBe(204);
   await expect(readdir(folderOf(id))).rejects.toThrow("ENOENT");
-}, 60_000);
+}, 180_000);
 
 test("every worker removes half-written files, not only the one that sweeps", async () => {
   const crashed = join(stack.folder, "outputs", ".partial", "crashed");
@@ -51,7 +51,7 @@ test("every worker removes half-written files, not only the one that sweeps", as
     await (await stack.startWorker()).line(/half-written files were removed/);
     await expect(readFile(crashed)).rejects.toThrow("ENOENT");
   }
-}, 60_000);
+}, 180_000);
 
 async function killWorker(): Promise<void> {
   const [worker] = stack.workers.splice(0, 1);

@@ -40,7 +40,7 @@ beforeAll(async () => {
     servers: { id: string; url: string }[];
   };
   rareId = servers.find(({ url }) => url === urls[1])!.id;
-}, 60_000);
+}, 180_000);
 
 afterEach(() => {
   odd.refuse = null;
@@ -51,7 +51,7 @@ afterAll(async () => {
   await stack.stop();
   await odd.close();
   await database.drop();
-}, 60_000);
+}, 180_000);
 
 /** Between two questions: what is waited for needs the processor too. */
 const betweenMs = 50;
@@ -125,7 +125,7 @@ describe("a refusal by one server", () => {
       { outcome: "requeued", failure: { class: "invalid", code: "prompt-refused" } },
       { outcome: "completed" },
     ]);
-  }, 60_000);
+  }, 180_000);
 
   test("fails the job with the server's words when no known server can run it any more", async () => {
     pretend("ghost.safetensors");
@@ -135,7 +135,7 @@ describe("a refusal by one server", () => {
       ...{ status: "failed", attempt: 1 },
       failure: { class: "invalid", code: "prompt-refused", message: expect.stringMatching(/ghost/) },
     });
-  }, 60_000);
+  }, 180_000);
 
   test("fails the job also where a server could run it that no worker names any more", async () => {
     const left = await startSimulatorProcess([
@@ -163,13 +163,13 @@ describe("a refusal by one server", () => {
       ...{ status: "failed", attempt: 1 },
       failure: { class: "invalid", code: "prompt-refused" },
     });
-  }, 120_000);
+  }, 180_000);
 
   test("fails the job when it comes again although the definitions allow it", async () => {
     pretend("phantom.safetensors");
     const job = await api.untilEnded(await submitWhenKnown("phantom.safetensors"));
     expect(job).toMatchObject({ status: "failed", attempt: 2, failure: { class: "invalid" } });
-  }, 60_000);
+  }, 180_000);
 
   test("without a word (a bare 500, and no prompt) is told as such, and the job tried again", async () => {
     await onOddServer(async () => {
@@ -186,7 +186,7 @@ describe("a refusal by one server", () => {
         { outcome: "completed" },
       ]);
     });
-  }, 60_000);
+  }, 180_000);
 
   test.each([
     [404, "bad-reply"],
@@ -254,7 +254,7 @@ test("what a server can is probed when it comes back, shown in its row, and its 
     (found) => found !== undefined,
   );
   expect(kept).toEqual({ replacements });
-}, 60_000);
+}, 180_000);
 
 describe("a server that gives up a node and goes on", () => {
   test("completes the job, which keeps what was said as a warning", async () => {
@@ -280,7 +280,7 @@ describe("a server that gives up a node and goes on", () => {
       for await (const frame of api.events(id, { lastEventId: "1" })) told.push(frame.data);
       expect(told.at(-1)).toMatchObject({ type: "completed", data: { outputs: 1, warnings } });
     });
-  }, 60_000);
+  }, 180_000);
 });
 
 describe("a server whose answers make no sense", () => {
@@ -304,7 +304,7 @@ describe("a server whose answers make no sense", () => {
     expect(await api.untilEnded(id)).toMatchObject({ status: "completed", attempt: 2 });
     odd.alter = null;
     await stack.workers[0]!.line(new RegExp(`"server":"${odd.url}".*"state":"probing".*server takes work`));
-  }, 60_000);
+  }, 180_000);
 
   test.each([false, true])(
     "about one prompt that ended fails that job (its POST without a reply: %s)",
@@ -346,7 +346,7 @@ describe("a server whose answers make no sense", () => {
     });
     const { servers } = (await (await api.request("GET", "servers")).json()) as { servers: object[] };
     expect(servers).toContainEqual(expect.objectContaining({ url: odd.url, state: "online", isKnown: true }));
-  }, 60_000);
+  }, 180_000);
 
   test("is believed again when it makes sense in the moment of giving it up", async () => {
     await onOddServer(async () => {
@@ -360,7 +360,7 @@ describe("a server whose answers make no sense", () => {
       expect(await api.untilEnded(id)).toMatchObject({ status: "completed", attempt: 1 });
       expect(garbled).toBe(2);
     });
-  }, 60_000);
+  }, 180_000);
 
   test("to whoever wants an output fails that job, and renders it once only", async () => {
     const before = (await stack.simulators[0]!.executions()).length;
@@ -373,7 +373,7 @@ describe("a server whose answers make no sense", () => {
       });
     });
     expect(await stack.simulators[0]!.executions()).toHaveLength(before + 1);
-  }, 60_000);
+  }, 180_000);
 
   test("is looked at until it tells whether a prompt came, and a cancellation meanwhile ends it there", async () => {
     await onOddServer(async () => {
@@ -397,7 +397,7 @@ describe("a server whose answers make no sense", () => {
       const queue: unknown = await (await fetch(`${stack.simulators[0]!.url}/queue`)).json();
       expect(queue).toEqual({ queue_running: [], queue_pending: [] });
     });
-  }, 60_000);
+  }, 180_000);
 
   test("cancels a job whose prompt never came", async () => {
     await onOddServer(async () => {
@@ -413,7 +413,7 @@ describe("a server whose answers make no sense", () => {
       expect(await api.cancel(id)).toBe(202);
       expect(await api.untilEnded(id)).toMatchObject({ status: "cancelled", attempt: 1 });
     });
-  }, 60_000);
+  }, 180_000);
 });
 
 describe("a server that dies of a prompt before it has said a word of it", () => {
@@ -425,7 +425,7 @@ describe("a server that dies of a prompt before it has said a word of it", () =>
       expect(await api.untilEnded(id)).toMatchObject({ status: "completed", attempt: 2 });
       expect(await crashCountOf(id)).toBe(1);
     });
-  }, 60_000);
+  }, 180_000);
 
   test("does not count against a prompt that waited behind another one", async () => {
     await onOddServer(async () => {
@@ -438,7 +438,7 @@ describe("a server that dies of a prompt before it has said a word of it", () =>
       expect(await api.untilEnded(waiting)).toMatchObject({ status: "completed", attempt: 2 });
       expect([await crashCountOf(running), await crashCountOf(waiting)]).toEqual([1, 0]);
     });
-  }, 60_000);
+  }, 180_000);
 
   // The last one: three losses in a row are held against the server as well, which gets a pause.
   test("is one of three after which the job is given up", async () => {
@@ -450,7 +450,7 @@ describe("a server that dies of a prompt before it has said a word of it", () =>
         failure: { code: "poison" },
       });
     });
-  }, 60_000);
+  }, 180_000);
 });
 
 async function crashCountOf(id: string): Promise<unknown> {

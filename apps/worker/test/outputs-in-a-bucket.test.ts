@@ -39,7 +39,7 @@ beforeEach(async () => {
       AWS_SECRET_ACCESS_KEY: "S3RVER",
     },
   });
-}, 60_000);
+}, 180_000);
 
 afterEach(async () => {
   await stack.stop();
@@ -47,7 +47,7 @@ afterEach(async () => {
   await wayToBucket.close();
   await bucketServer.close();
   await rm(folder, { recursive: true });
-}, 60_000);
+}, 180_000);
 
 test("outputs go to a bucket and come from it; a bucket that is away fails the job with its reason, and a retry helps", async () => {
   const api = new ApiClient(stack.url);
@@ -66,7 +66,7 @@ test("outputs go to a bucket and come from it; a bucket that is away fails the j
   expect((await api.request("POST", `jobs/${failed.id}/retry`)).status).toBe(202);
   expect(await api.untilEnded(failed.id)).toMatchObject({ status: "completed", attempt: 2 });
   expect((await bytesOf(api, failed.id)).length).toBeGreaterThan(0);
-}, 60_000);
+}, 180_000);
 
 function submit(api: ApiClient): Promise<string> {
   return api.submit({ type: "workflow", workflow: sleepWorkflow(0.1) });

@@ -13,11 +13,11 @@ beforeAll(async () => {
   ({ api } = stack);
   client = new pg.Client({ connectionString: stack.databaseUrl });
   await client.connect();
-}, 60_000);
+}, 180_000);
 afterAll(async () => {
   await client.end();
   await stack.stop();
-}, 60_000);
+}, 180_000);
 
 const job = (): object => ({ type: "workflow", workflow: sleepWorkflow(0, { steps: 1 }) });
 
@@ -47,4 +47,4 @@ test("a batch that is paused and resumed while workers take its tickets complete
   }
   expect(await api.batch(id)).toMatchObject({ counts: { completed: 30 } });
   expect(await count(id, "attempt = 1")).toBe(30);
-}, 90_000);
+}, 180_000);

@@ -29,13 +29,13 @@ beforeAll(async () => {
   // All tests but one are about one server.
   await tell("drain", 1);
   await learnThatJobsAreShort();
-}, 120_000);
+}, 180_000);
 
 afterAll(async () => {
   await stack.stop();
   await client.end();
   await database.drop();
-}, 60_000);
+}, 180_000);
 
 const job = (seconds: number): object => ({
   type: "workflow",
@@ -189,7 +189,7 @@ describe("a lane of short jobs", () => {
     const adopted = await client.query("SELECT job_id FROM job_events WHERE type = 'adopted'");
     const adoptedIds = adopted.rows.map(({ job_id: id }: { job_id: string }) => id);
     expect(adoptedIds).toEqual(expect.arrayContaining(waiting));
-  }, 120_000);
+  }, 180_000);
 
   test("loses no attempt to a crash of the server, apart from the job that executed", async () => {
     const { jobIds, long, waiting } = await deepQueueBehindLongOne(90);
@@ -202,7 +202,7 @@ describe("a lane of short jobs", () => {
     expect(crashes.rows).toEqual([{ id: long, crash_count: 1 }]);
     const again = await client.query("SELECT id FROM jobs WHERE attempt = 2 AND attempts_charged = 0");
     expect(again.rows.map(({ id }: { id: string }) => id).sort()).toEqual([long, ...waiting].sort());
-  }, 120_000);
+  }, 180_000);
 
   test("has two jobs on a server if its tenant may have two running", async () => {
     await limitRunning(2);
@@ -219,7 +219,7 @@ describe("a lane of short jobs", () => {
       [jobIds],
     );
     expect(overlapping).toBeLessThanOrEqual(2);
-  }, 120_000);
+  }, 180_000);
 
   test("gives two tenants equal shares, but for the jobs that were on the server when the second came", async () => {
     const { jobIds: flood } = await api.submitBatch(shortJobs(120));
@@ -235,7 +235,7 @@ describe("a lane of short jobs", () => {
     );
     expect(ahead).toBeLessThanOrEqual(jobIds.length + 16);
     await expectAllCompleted(flood, 1);
-  }, 120_000);
+  }, 180_000);
 
   test("has more prompts on a server than it has slots, at most 16, but no further ones behind a long job", async () => {
     const { jobIds, long, waiting } = await deepQueueBehindLongOne(4);
@@ -251,7 +251,7 @@ describe("a lane of short jobs", () => {
     // The two places were free while the long job went on.
     expect(await claimedSince(since, long, 3)).toBe(0);
     await expectOneExecutionEach();
-  }, 120_000);
+  }, 180_000);
 
   test("ends what runs on a server that is drained, gives back what waits there, and gives it no more", async () => {
     const { jobIds, long, waiting } = await deepQueueBehindLongOne(4);
@@ -267,7 +267,7 @@ describe("a lane of short jobs", () => {
       1,
     );
     await expectOneExecutionEach();
-  }, 120_000);
+  }, 180_000);
 
   test("has one prompt at first on a server that was away", async () => {
     const { jobIds } = await deepQueueBehindLongOne(90);
@@ -278,7 +278,7 @@ describe("a lane of short jobs", () => {
     expect(await count(firstClaimed, [since])).toBe(1);
     await api.cancel(jobIds[40]!);
     for (const id of jobIds) await api.untilEnded(id);
-  }, 120_000);
+  }, 180_000);
 
   test("gets all prompts back from a server that no longer starts any, each without a charge", async () => {
     await stack.simulators[0]!.fault({ kind: "wedge" });
@@ -295,7 +295,7 @@ describe("a lane of short jobs", () => {
     );
     expect(rows.map(({ id }: { id: string }) => id)).toEqual(expect.arrayContaining(waiting));
     await expectOneExecutionEach();
-  }, 120_000);
+  }, 180_000);
 
   test("moves its prompts from behind a long job to a server that falls idle, one by one", async () => {
     const { jobIds, long, waiting } = await deepQueueBehindLongOne(100);
@@ -316,5 +316,5 @@ describe("a lane of short jobs", () => {
     await tell("drain", 1);
     await api.cancel(long);
     await api.untilEnded(long);
-  }, 120_000);
+  }, 180_000);
 });

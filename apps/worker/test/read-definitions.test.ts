@@ -20,7 +20,7 @@ let owned: OwnedServer[];
 beforeAll(async () => {
   opened = await openDatabaseWithDefinitions();
   ({ database, definitions } = opened);
-}, 60_000);
+}, 180_000);
 
 afterAll(async () => {
   await opened.stop();

@@ -36,11 +36,11 @@ const keys = { owner: "key-of-studio", curious: "key-of-atelier" };
       };
       stack = await startStack({ databaseUrl: database.url, simulators: 0, env });
       [owner, curious] = [new ApiClient(stack.url, keys.owner), new ApiClient(stack.url, keys.curious)];
-    }, 60_000);
+    }, 180_000);
     afterAll(async () => {
       await stack.stop();
       await database.drop();
-    }, 60_000);
+    }, 180_000);
 
     const save = (images: unknown, prefix: unknown = "copy"): object => ({
       class_type: "SaveImage",
@@ -102,7 +102,7 @@ const keys = { owner: "key-of-studio", curious: "key-of-atelier" };
         const job = await run(curious, loadBuilt(guess));
         expect([guess, job.status]).toEqual([guess, "failed"]);
       }
-    }, 120_000);
+    }, 180_000);
 
     test("a prefix that a graph builds at run time writes nowhere but into the attempt's own folder", async () => {
       const before = await readdir(join(serverFolder ?? "", "output"));
@@ -118,7 +118,7 @@ const keys = { owner: "key-of-studio", curious: "key-of-atelier" };
       const [output] = await curious.outputs(job.id);
       expect(output!.filename).toBe("output_00001_.png");
       expect((await readdir(join(serverFolder ?? "", "output"))).sort()).toEqual(before.sort());
-    }, 60_000);
+    }, 180_000);
 
     test("failures name files as clients do", async () => {
       const name = await upload("#00ff00");
@@ -135,7 +135,7 @@ const keys = { owner: "key-of-studio", curious: "key-of-atelier" };
       });
       expect(job).toMatchObject({ status: "failed", failure: { nodeId: "1" } });
       expect(job.failure!.message).toContain(name);
-    }, 60_000);
+    }, 180_000);
 
     test("extraData arrives, and comes back in no text, failure or log", async () => {
       const key = "comfyui-4711-secret-words";
@@ -183,6 +183,6 @@ const keys = { owner: "key-of-studio", curious: "key-of-atelier" };
       );
       const logs = [...stack.workers, ...stack.apis].flatMap(({ lines }) => lines);
       expect([...shown, ...logs].join("\n")).not.toContain(key);
-    }, 60_000);
+    }, 180_000);
   },
 );

@@ -40,26 +40,26 @@ beforeAll(async () => {
     ...{ simulators: 2, workers: 0 },
   });
   api = new ApiClient(stack.url);
-}, 60_000);
+}, 180_000);
 
 beforeEach(async () => {
   executedBefore = await Promise.all(
     stack.simulators.map(async (simulator) => (await simulator.executions()).length),
   );
-}, 60_000);
+}, 180_000);
 
 afterEach(async () => {
   // A test that fails may leave one stopped, which would not end.
   for (const simulator of stack.simulators) simulator.signal("SIGCONT");
   await Promise.all([postgres.restore(), redis.restore()]);
   await Promise.all(stack.workers.splice(0).map((worker) => worker.stop()));
-}, 60_000);
+}, 180_000);
 
 afterAll(async () => {
   await stack.stop();
   await Promise.all([postgres.close(), redis.close()]);
   await database.drop();
-}, 60_000);
+}, 180_000);
 
 /** Its only server is the first one. */
 const startOnOne = (more: Record<string, string> = {}): Promise<ServiceProcess> =>
@@ -90,7 +90,7 @@ describe("recovery", () => {
     await startOnOne();
     for (const id of ids) expect(await api.untilEnded(id)).toMatchObject({ status: "completed", attempt: 1 });
     expect(await executions()).toHaveLength(2);
-  }, 60_000);
+  }, 180_000);
 
   test("collects what finished on the server while no worker lived", async () => {
     const first = await startOnOne();
@@ -101,7 +101,7 @@ describe("recovery", () => {
     await startOnOne();
     expect(await api.untilEnded(id)).toMatchObject({ status: "completed", attempt: 1 });
     expect(await executions()).toHaveLength(1);
-  }, 60_000);
+  }, 180_000);
 
   test("a paused worker whose lease was taken changes nothing when it wakes", async () => {
     const paused = await startOnOne();
@@ -115,7 +115,7 @@ describe("recovery", () => {
     expect(await api.untilEnded(id)).toMatchObject({ status: "completed", attempt: 1 });
     expect(await executions()).toHaveLength(1);
     expect((await api.request("GET", `jobs/${id}`)).status).toBe(200);
-  }, 60_000);
+  }, 180_000);
 
   test("a worker that slept past its own lease takes its prompt up again, without rendering again", async () => {
     const paused = await startOnOne();
@@ -128,7 +128,7 @@ describe("recovery", () => {
     expect(await executions()).toHaveLength(1);
     expect(paused.lines.filter((line) => line.includes('"level":"error"'))).toEqual([]);
     expect(paused.lines.filter((line) => line.includes("attempt failed"))).toEqual([]);
-  }, 60_000);
+  }, 180_000);
 
   test("a job that was accepted while Redis was away runs when Redis is back", async () => {
     await startOnOne();
@@ -138,7 +138,7 @@ describe("recovery", () => {
     expect((await api.job(id)).status).toBe("queued");
     await redis.restore();
     expect((await api.untilEnded(id)).status).toBe("completed");
-  }, 60_000);
+  }, 180_000);
 
   test("a worker that is asked to stop while Postgres is away exits with 0, and its prompt is adopted", async () => {
     const first = await startOnOne();
@@ -150,7 +150,7 @@ describe("recovery", () => {
     await startOnOne();
     expect(await untilAnswered(id)).toMatchObject({ status: "completed", attempt: 1 });
     expect(await executions()).toHaveLength(1);
-  }, 60_000);
+  }, 180_000);
 
   test("a running job does not notice that Postgres was away", async () => {
     await startOnOne();
@@ -164,7 +164,7 @@ describe("recovery", () => {
     await postgres.restore();
     expect(await untilAnswered(id)).toMatchObject({ status: "completed", attempt: 1 });
     expect(await executions()).toHaveLength(1);
-  }, 60_000);
+  }, 180_000);
 
   test("a server that was started again at its address is used again", async () => {
     const worker = await startOnOne();
@@ -174,7 +174,7 @@ describe("recovery", () => {
     const id = await api.submit(workflow(0));
     stack.simulators[0] = await startSimulatorProcess([...simulator!.args]);
     expect((await api.untilEnded(id)).status).toBe("completed");
-  }, 60_000);
+  }, 180_000);
 
   test("a worker that is asked to stop exits with 0 and leaves its prompts to its successor", async () => {
     // Its leases would run out much later, so they must be handed over.
@@ -187,7 +187,7 @@ describe("recovery", () => {
     await startOnOne(lasting);
     expect(await api.untilEnded(id)).toMatchObject({ status: "completed", attempt: 1 });
     expect(await executions()).toHaveLength(1);
-  }, 60_000);
+  }, 180_000);
 });
 
 describe("recovery with two servers", () => {
@@ -202,7 +202,7 @@ describe("recovery with two servers", () => {
     expect(new Set(servers.map((server) => JSON.stringify(server))).size).toBe(2);
     for (const id of ids) await api.cancel(id);
     for (const id of ids) expect((await api.untilEnded(id)).status).toBe("cancelled");
-  }, 60_000);
+  }, 180_000);
 
   test("a prompt of a removed job is taken back from a server that was away, once it is back", async () => {
     await stack.startWorker();
@@ -217,7 +217,7 @@ describe("recovery with two servers", () => {
     expect((await api.request("DELETE", `jobs/${id}`)).status).toBe(204);
     away.signal("SIGCONT");
     await untilServerIsIdle(away.url);
-  }, 120_000);
+  }, 180_000);
 
   test("jobs that only a draining server could run do not hold up the others", async () => {
     const rare = await startSimulatorProcess(["--port", "0", "--checkpoints", "rare.safetensors"]);
@@ -239,7 +239,7 @@ describe("recovery with two servers", () => {
     } finally {
       await rare.stop();
     }
-  }, 60_000);
+  }, 180_000);
 
   // The last one, since a server is gone for good.
   test("a job whose server is gone for good is rendered on another one", async () => {
@@ -248,7 +248,7 @@ describe("recovery with two servers", () => {
     await api.until(id, (job) => job.phase === "executing");
     stack.simulators[await executingServer()]!.signal("SIGKILL");
     expect(await api.untilEnded(id)).toMatchObject({ status: "completed", attempt: 2 });
-  }, 60_000);
+  }, 180_000);
 });
 
 /** Until the database's clock says that nobody holds the job. */

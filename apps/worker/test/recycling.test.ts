@@ -89,12 +89,12 @@ beforeAll(async () => {
   await plan();
   await stack.startWorker();
   await until((shown) => shown.length === 2 && shown.every(takesWork));
-}, 60_000);
+}, 180_000);
 
 afterAll(async () => {
   await stack.stop();
   await rm(folder, { recursive: true, force: true });
-}, 60_000);
+}, 180_000);
 
 test("when an operator asks: its prompts end first, one server at a time, and it works again after the restart", async () => {
   const worker = stack.workers[0]!;
@@ -152,7 +152,7 @@ test("when an operator asks: its prompts end first, one server at a time, and it
   const metrics = await (await fetch(new URL("/metrics", String(worker.details["health"])))).text();
   expect(metrics).toContain('genga_server_recycles_total{cause="asked",outcome="done",service="worker"} 2');
   expect(await stack.api.untilEnded(await stack.api.submit(job(0.1)))).toMatchObject({ status: "completed" });
-}, 120_000);
+}, 180_000);
 
 test("a hook that fails is told with its output; the server works again, and stays drained if an operator drained it", async () => {
   await plan({ exitCode: 3 });
@@ -171,7 +171,7 @@ test("a hook that fails is told with its output; the server works again, and sta
   await post(`servers/${first!.id}/resume`);
   expect(await stack.api.untilEnded(await stack.api.submit(job(0.1)))).toMatchObject({ status: "completed" });
   await post(`servers/${second!.id}/resume`);
-}, 60_000);
+}, 180_000);
 
 test("if the worker dies in the middle, the next one recycles the server, which is not held back for ever", async () => {
   await plan({ waitMs: 2_000 });
@@ -194,7 +194,7 @@ test("if the worker dies in the middle, the next one recycles the server, which 
     ["began", "ended", "began", "ended"].map((event) => [event, first!.id]),
   );
   expect(await stack.api.untilEnded(await stack.api.submit(job(0.1)))).toMatchObject({ status: "completed" });
-}, 60_000);
+}, 180_000);
 
 async function freeBytes({ url }: SimulatorProcess): Promise<number> {
   const stats = (await (await fetch(`${url}/system_stats`)).json()) as { system: { ram_free: number } };
@@ -223,4 +223,4 @@ test("after so many jobs, without a hook: the server unloads its models", async 
   );
   expect(after).toMatchObject({ promptsSinceRecycle: 0, lastRecycle: { outcome: "done", message: null } });
   while ((await freeBytes(simulator)) < empty) await sleep(50);
-}, 60_000);
+}, 180_000);

@@ -20,12 +20,12 @@ beforeAll(async () => {
     server("AOM3A1B.safetensors", "core"),
     server("counterfeit_v3.safetensors,anything_v5.safetensors", "core"),
   ]);
-}, 60_000);
+}, 180_000);
 
 afterAll(async () => {
   await stack.stop();
   await Promise.all([all, other, added].map((simulator) => simulator.stop()));
-}, 60_000);
+}, 180_000);
 
 const image = (model: string, seed: number): object => ({
   ...{ type: "image", prompt: "a harbour", width: 256, height: 256, steps: 12 },

@@ -19,10 +19,10 @@ beforeAll(async () => {
     serverArgs: ["--node-packs", "core,recording-nodes,telling-nodes"],
     env: { SECRETS_KEY: keyA },
   });
-}, 60_000);
+}, 180_000);
 afterAll(async () => {
   await stack.stop();
-}, 60_000);
+}, 180_000);
 
 async function restartWith(secretsKeys: string): Promise<ApiClient> {
   for (const service of [...stack.workers.splice(0), ...stack.apis.splice(0)]) {

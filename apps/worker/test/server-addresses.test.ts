@@ -41,14 +41,14 @@ beforeAll(async () => {
   });
   proxy.listen(0, "127.0.0.1");
   await once(proxy, "listening");
-}, 60_000);
+}, 180_000);
 
 afterAll(async () => {
   await stack.stop();
   for (const socket of sockets) socket.destroy();
   proxy.close();
   await database.drop();
-}, 60_000);
+}, 180_000);
 
 test("user and password open the proxy for requests and socket, and are nowhere to be read", async () => {
   const { port } = proxy.address() as AddressInfo;
@@ -78,4 +78,4 @@ test("user and password open the proxy for requests and socket, and are nowhere 
   for (const secret of ["hunter2", encodeURIComponent(password), authorization.slice(6)]) {
     expect(all).not.toContain(secret);
   }
-}, 60_000);
+}, 180_000);

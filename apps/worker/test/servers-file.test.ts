@@ -42,7 +42,7 @@ beforeAll(async () => {
   const target = stack.simulators[2]!.url;
   proxy = await startGuardedProxy({ target, authorization: `Bearer ${token}`, tls: true });
   stranger = await startGuardedProxy({ target });
-}, 60_000);
+}, 180_000);
 
 afterEach(async () => {
   await Promise.all(stack.workers.splice(0).map((worker) => worker.stop()));
@@ -54,7 +54,7 @@ afterAll(async () => {
   await stranger.close();
   await folder.remove();
   dns.close();
-}, 60_000);
+}, 180_000);
 
 const writeServers = (...indexes: number[]): Promise<void> =>
   folder.write(JSON.stringify({ servers: indexes.map((index) => ({ url: listed.urlOf(index) })) }));
@@ -77,7 +77,7 @@ test("a worker whose servers file has a mistake does not start, and names the li
   await expect(stack.startWorker()).rejects.toThrow(
     /COMFYUI_SERVERS_FILE: .*servers.yaml, line 3: servers\[0\].slots/,
   );
-}, 60_000);
+}, 180_000);
 
 test("servers come and go with the file while a batch runs: every job completes, and none runs twice", async () => {
   await writeServers(0);
@@ -156,7 +156,7 @@ test("a broken file changes nothing, and is told until it is mended; SIGHUP has 
     ({ problem }) => problem === null,
   );
   expect(after.metric).toBe("0");
-}, 60_000);
+}, 180_000);
 
 test("a server behind https and a bearer token says that it is denied, until the token is right, and nothing shows it", async () => {
   const url = `https://localhost:${proxy.port}`;

@@ -20,10 +20,10 @@ beforeAll(async () => {
     env: { SECRETS_KEY: newKey, LOG_LEVEL: "trace" },
   });
   ({ api } = stack);
-}, 120_000);
+}, 180_000);
 afterAll(async () => {
   await stack.stop();
-}, 60_000);
+}, 180_000);
 
 const quoting = (how: "text" | "failure" | "warning"): object => ({
   type: "workflow",
@@ -132,7 +132,7 @@ describe("a secret of extraData that a server quotes", () => {
     expect(failed.failure!.message).toContain("What the server said is left out");
     expect(await answersAbout(failed.id)).not.toContain(secret);
     expect(await rowsAndLogs()).not.toContain(secret);
-  }, 120_000);
+  }, 180_000);
 });
 
 describe("the name of an upload", () => {

@@ -14,11 +14,11 @@ beforeAll(async () => {
   stack = await startTestStack({ env: { LEASE_MS: String(leaseMs) } });
   client = new pg.Client({ connectionString: stack.databaseUrl });
   await client.connect();
-}, 60_000);
+}, 180_000);
 afterAll(async () => {
   await client.end();
   await stack.stop();
-}, 60_000);
+}, 180_000);
 
 test("a job whose claim took most of its lease is posted once the lease was renewed, and not taken for lost", async () => {
   await client.query(`
@@ -27,4 +27,4 @@ test("a job whose claim took most of its lease is posted once the lease was rene
       WHEN (OLD.status = 'queued' AND NEW.status = 'processing' AND NEW.attempt = 1) EXECUTE FUNCTION take_long()`);
   const id = await stack.api.submit({ type: "workflow", workflow: sleepWorkflow(0.1) });
   expect(await stack.api.untilEnded(id)).toMatchObject({ status: "completed", attempt: 1 });
-}, 60_000);
+}, 180_000);

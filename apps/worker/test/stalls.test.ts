@@ -10,7 +10,7 @@ let stack: TestStack;
 
 afterEach(async () => {
   await stack.stop();
-}, 60_000);
+}, 180_000);
 
 test("a prompt of which nothing is heard is interrupted and tried elsewhere, until three servers stalled with it", async () => {
   stack = await startTestStack({ simulators: 3, env: { STALL_MS: String(stallMs) } });
@@ -27,7 +27,7 @@ test("a prompt of which nothing is heard is interrupted and tried elsewhere, unt
     "poison",
   ]);
   for (const { serverUrl } of attempts) expect(attempts[2]!.failure?.message).toContain(serverUrl);
-}, 120_000);
+}, 180_000);
 
 test("a worker that was paused does not take its own silence for the prompt's", async () => {
   const env = { STALL_MS: String(stallMs), LEASE_MS: String(stallMs + 1_000) };
@@ -40,7 +40,7 @@ test("a worker that was paused does not take its own silence for the prompt's", 
   stack.workers[0]!.signal("SIGCONT");
   expect(await api.untilEnded(id)).toMatchObject({ status: "completed", attempt: 1 });
   expect(await stack.simulators[0]!.executions()).toHaveLength(1);
-}, 120_000);
+}, 180_000);
 
 interface Attempt {
   serverUrl: string;

@@ -19,14 +19,14 @@ const proxies: TcpProxy[] = [];
 
 beforeEach(async () => {
   database = await createMigratedDatabase();
-}, 60_000);
+}, 180_000);
 
 afterEach(async () => {
   for (const proxy of proxies) proxy.thaw();
   await stack.stop();
   for (const proxy of proxies.splice(0)) await proxy.close();
   await database.drop();
-}, 60_000);
+}, 180_000);
 
 const env = { LEASE_MS: "1500", SERVER_GRACE_MS: "3000" };
 const workflow = (seconds: number): object => ({ type: "workflow", workflow: sleepWorkflow(seconds) });
@@ -100,5 +100,5 @@ describe("a worker that is asked to stop", () => {
     expect(await first!.stop()).toBe(0);
     expect(await api.untilEnded(id)).toMatchObject({ status: "completed", attempt: 1 });
     expect(await simulator.executions()).toHaveLength(1);
-  }, 60_000);
+  }, 180_000);
 });

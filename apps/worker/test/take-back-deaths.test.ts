@@ -13,10 +13,10 @@ let waiting: string;
 
 beforeAll(async () => {
   farm = await startTwoServers({ workers: 2, env: { LEASE_MS: "4000" } });
-}, 120_000);
+}, 180_000);
 afterAll(async () => {
   await farm.stop();
-}, 60_000);
+}, 180_000);
 
 beforeEach(async () => {
   await farm.untilBothTakeWork();
@@ -25,7 +25,7 @@ beforeEach(async () => {
   waiting = await farm.putOnBusy(sleepJob(0.2));
   // Such jobs were measured by the tests before. Long ones are worth a take-back.
   await farm.database.query("UPDATE lanes SET run_ms = 60000, runs = 100");
-}, 120_000);
+}, 180_000);
 afterEach(async () => {
   for (const worker of farm.workers) worker.signal("SIGCONT");
   // In the place of one that died.
@@ -36,7 +36,7 @@ afterEach(async () => {
   await farm.api.cancel(long);
   await farm.api.untilEnded(long);
   await farm.resumeEmpty();
-}, 60_000);
+}, 180_000);
 
 /** Lets the take-back begin, and acts while its delete is on the way to the server, or while the answer to it is. */
 async function duringDelete(at: "hold" | "holdReply", act: () => Promise<"break" | "pass">): Promise<void> {
@@ -98,7 +98,7 @@ test("the busy server's worker dies before the delete: its successor is asked ag
   });
   await expectItRanOnce("taken-back");
   expect(await farm.eventTypes(waiting)).toContain("adopted");
-}, 120_000);
+}, 180_000);
 
 test("the busy server's worker dies after the delete: its successor finds nothing, and queues the job", async () => {
   const owner = await ownerOf("busy");
@@ -107,7 +107,7 @@ test("the busy server's worker dies after the delete: its successor finds nothin
     return "break";
   });
   await expectItRanOnce(...foundAbsent);
-}, 120_000);
+}, 180_000);
 
 test("the busy server's worker is paused past its lease after the delete, and changes nothing when it wakes", async () => {
   const owner = await ownerOf("busy");
@@ -121,7 +121,7 @@ test("the busy server's worker is paused past its lease after the delete, and ch
   await owner.line(/another worker (holds the job|owns the server) now/);
   expect(await farm.jobRow(waiting)).toEqual(before);
   expect(await farm.executionsOf(waiting)).toBe(1);
-}, 120_000);
+}, 180_000);
 
 test("the idle server's worker dies after it has asked: the job runs there once the server has an owner again", async () => {
   const owner = await ownerOf("empty");
@@ -130,7 +130,7 @@ test("the idle server's worker dies after it has asked: the job runs there once 
     return "pass";
   });
   await expectItRanOnce("taken-back");
-}, 120_000);
+}, 180_000);
 
 test("the idle server's worker dies before it claims the job that is kept for it: the same", async () => {
   const owner = await ownerOf("empty");
@@ -145,4 +145,4 @@ test("the idle server's worker dies before it claims the job that is kept for it
   }
   await kill(owner);
   await expectItRanOnce("taken-back");
-}, 120_000);
+}, 180_000);

@@ -13,10 +13,10 @@ let waiting: string;
 
 beforeAll(async () => {
   farm = await startTwoServers();
-}, 90_000);
+}, 180_000);
 afterAll(async () => {
   await farm.stop();
-}, 60_000);
+}, 180_000);
 
 beforeEach(async () => {
   await farm.drainEmpty();
@@ -26,14 +26,14 @@ beforeEach(async () => {
   waiting = await farm.putOnBusy(sleepJob(0.3));
   // Such jobs were measured by the tests before. Long ones are worth a take-back.
   await farm.database.query("UPDATE lanes SET run_ms = 60000, runs = 100");
-}, 60_000);
+}, 180_000);
 afterEach(async () => {
   open();
   farm.busy.gate.hold = null;
   farm.busy.gate.holdReply = null;
   await farm.api.cancel(long);
   await farm.api.untilEnded(long);
-}, 60_000);
+}, 180_000);
 
 type Call = "delete" | "queue" | "history";
 let open = (): void => undefined;
@@ -184,7 +184,7 @@ describe("a lost message", () => {
     expect((await farm.jobRow(waiting))["take_back_begun"]).toBe(true);
     await longEnds();
     expect(await outcome()).toEqual(stayed);
-  }, 60_000);
+  }, 180_000);
 
   test.each<[call: Call]>([["delete"], ["queue"], ["history"]])(
     "the lost answer to %s does not matter",
@@ -201,7 +201,7 @@ describe("a lost message", () => {
     await untilSaid(/a prompt that was to be taken back stays/);
     open();
     expect(await outcome()).toEqual(takenBack);
-  }, 60_000);
+  }, 180_000);
 
   test("while the history is not answered, nothing is concluded", async () => {
     await intercept("history", "holdReply", breaks, "break");
@@ -209,5 +209,5 @@ describe("a lost message", () => {
     await untilSaid(/whether a prompt was taken back is not known/);
     farm.busy.gate.holdReply = null;
     expect(await outcome()).toEqual(takenBack);
-  }, 60_000);
+  }, 180_000);
 });

@@ -10,10 +10,10 @@ describe.each([
   let farm: TwoServers;
   beforeAll(async () => {
     farm = await startTwoServers({ workers, env: { SERVER_SLOTS: "4" } });
-  }, 90_000);
+  }, 180_000);
   afterAll(async () => {
     await farm.stop();
-  }, 60_000);
+  }, 180_000);
 
   test("a waiting prompt begins on a server that falls idle, long before its own server is free", async () => {
     const { api } = farm;
@@ -37,7 +37,7 @@ describe.each([
     ]);
     await api.cancel(long);
     await api.untilEnded(long);
-  }, 90_000);
+  }, 180_000);
 
   test("a server that is drained ends what it runs; what waits behind that is given back at once", async () => {
     const { api } = farm;
@@ -62,7 +62,7 @@ describe.each([
     await api.cancel(long);
     await api.untilEnded(long);
     await api.request("POST", `servers/${farm.busy.id}/resume`);
-  }, 90_000);
+  }, 180_000);
 });
 
 describe("a waiting prompt", () => {
@@ -73,10 +73,10 @@ describe("a waiting prompt", () => {
     await farm.drainEmpty();
     // The busy server has loaded the model.
     await farm.api.untilEnded(await farm.api.submit(image));
-  }, 90_000);
+  }, 180_000);
   afterAll(async () => {
     await farm.stop();
-  }, 60_000);
+  }, 180_000);
 
   const image = { type: "image", prompt: "x", width: 256, height: 256, steps: 1 };
 
@@ -107,7 +107,7 @@ describe("a waiting prompt", () => {
     expect(await farm.api.untilEnded(goes)).toMatchObject({ status: "completed", attempt: 2 });
     expect(await farm.attempts(goes)).toMatchObject([{ code: "taken-back" }, { serverId: farm.empty.id }]);
     await farm.api.untilEnded(long);
-  }, 90_000);
+  }, 180_000);
 
   test("stays while its lane is paused", async () => {
     const waiting = await waitBehind(image, { runMs: 60_000, loadMs: 0 });
@@ -116,7 +116,7 @@ describe("a waiting prompt", () => {
     await farm.resumeEmpty();
     await expectItStays(waiting);
     await farm.api.request("POST", `lanes/${String(lane)}/resume`);
-  }, 60_000);
+  }, 180_000);
 
   test("stays when the other server lacks a label", async () => {
     await farm.database.query("UPDATE servers SET labels = '{pool:night}' WHERE id = $1", [farm.busy.id]);
@@ -126,7 +126,7 @@ describe("a waiting prompt", () => {
     });
     await farm.resumeEmpty();
     await expectItStays(waiting);
-  }, 60_000);
+  }, 180_000);
 
   test("stays while its tenant has no place for another running job", async () => {
     const limit = "INSERT INTO tenant_limits (tenant_id, jobs_running_max) SELECT id, 2 FROM tenants";
@@ -135,7 +135,7 @@ describe("a waiting prompt", () => {
     await farm.resumeEmpty();
     await expectItStays(waiting);
     await farm.database.query("DELETE FROM tenant_limits");
-  }, 60_000);
+  }, 180_000);
 
   test("goes once at most, when twenty jobs of all lengths keep two servers more or less busy", async () => {
     await farm.resumeEmpty();
@@ -151,5 +151,5 @@ describe("a waiting prompt", () => {
       for (const attempt of earlier) expect(attempt).toMatchObject({ code: "taken-back" });
       expect(await farm.executionsOf(id)).toBe(1);
     }
-  }, 90_000);
+  }, 180_000);
 });

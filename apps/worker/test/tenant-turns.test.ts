@@ -15,11 +15,11 @@ beforeAll(async () => {
   stack = await startTestStack({ workers: 0, env: { API_KEYS: apiKeys.join(","), SERVER_SLOTS: "1" } });
   client = new pg.Client({ connectionString: stack.databaseUrl });
   await client.connect();
-}, 60_000);
+}, 180_000);
 afterAll(async () => {
   await client.end();
   await stack.stop();
-}, 60_000);
+}, 180_000);
 
 test("a tenant that spreads its flood over ten lanes gets as many turns as one with a single lane", async () => {
   const job = (requires: string[]) => ({
@@ -41,4 +41,4 @@ test("a tenant that spreads its flood over ten lanes gets as many turns as one w
   expect(turns).toBeGreaterThanOrEqual(13);
   expect(turns).toBeLessThanOrEqual(17);
   expect(new Set(first.map(({ lane }) => lane)).size).toBe(11);
-}, 120_000);
+}, 180_000);

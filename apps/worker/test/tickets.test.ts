@@ -17,7 +17,7 @@ beforeAll(async () => {
   client = new pg.Client({ connectionString: stack.databaseUrl });
   await client.connect();
   redis = new Redis(testServiceUrl("TEST_REDIS_URL"));
-}, 60_000);
+}, 180_000);
 afterEach(async () => {
   await client.query("ROLLBACK");
   for (const worker of stack.workers.splice(0)) await worker.stop();
@@ -26,7 +26,7 @@ afterAll(async () => {
   await redis.quit();
   await client.end();
   await stack.stop();
-}, 60_000);
+}, 180_000);
 
 // Tickets of jobs that were accepted before there was a worker are taken together, as many as there are slots.
 const job = (): object => ({ type: "workflow", workflow: sleepWorkflow(0, { steps: 1 }) });
@@ -57,7 +57,7 @@ test("a ticket that was taken together with one of an odd row is used, and the o
   expect(odd).toEqual([{ status: "queued", attempt: 0 }]);
   await client.query(`UPDATE workflows SET graph = $2 WHERE ${ofFirst}`, [jobIds[0], rows[0]!.graph]);
   expect(await api.untilEnded(jobIds[0]!)).toMatchObject({ status: "completed", attempt: 1 });
-}, 60_000);
+}, 180_000);
 
 test("tickets whose rows could not be read are given back, and their jobs run once they can be", async () => {
   const { jobIds } = await api.submitBatch([job(), job()]);
@@ -76,7 +76,7 @@ test("tickets whose rows could not be read are given back, and their jobs run on
   await client.query("ROLLBACK");
   for (const id of jobIds)
     expect(await api.untilEnded(id)).toMatchObject({ status: "completed", attempt: 1 });
-}, 60_000);
+}, 180_000);
 
 test("stale tickets, and those of jobs that must wait, are dropped; the jobs get others when they are ready", async () => {
   const { jobIds } = await api.submitBatch([job(), job()]);
@@ -94,4 +94,4 @@ test("stale tickets, and those of jobs that must wait, are dropped; the jobs get
   for (const id of jobIds)
     expect(await api.untilEnded(id)).toMatchObject({ status: "completed", attempt: 1 });
   expect(await redis.hget(`${lane}:${jobIds[0]!}-1-1`, "finishedOn")).not.toBeNull();
-}, 60_000);
+}, 180_000);

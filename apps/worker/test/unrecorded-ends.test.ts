@@ -33,18 +33,18 @@ beforeAll(async () => {
   postgres = await startTcpProxy({ targetUrl: database.url });
   comfyui = await startTcpProxy({ targetUrl: stack.simulators[0]!.url });
   api = new ApiClient(stack.url);
-}, 60_000);
+}, 180_000);
 
 afterEach(async () => {
   await Promise.all(stack.workers.splice(0).map((worker) => worker.stop()));
   await postgres.restore();
-}, 60_000);
+}, 180_000);
 
 afterAll(async () => {
   await stack.stop();
   await Promise.all([postgres.close(), comfyui.close()]);
   await database.drop();
-}, 60_000);
+}, 180_000);
 
 /** A worker that will lose its database; its server takes work already. */
 async function startFirst(env: Record<string, string> = {}): Promise<ServiceProcess> {

@@ -13,11 +13,11 @@ let api: ApiClient;
 beforeAll(async () => {
   stack = await startTestStack();
   ({ api } = stack);
-}, 60_000);
+}, 180_000);
 
 afterAll(async () => {
   await stack.stop();
-}, 60_000);
+}, 180_000);
 
 interface Uploaded {
   id: string;
@@ -110,10 +110,10 @@ describe("another tenant's picture", () => {
   beforeAll(async () => {
     const env = { API_KEYS: `studio:${keys.own},atelier:${keys.other}` };
     shared = await startTestStack({ env });
-  }, 60_000);
+  }, 180_000);
   afterAll(async () => {
     await shared.stop();
-  }, 60_000);
+  }, 180_000);
 
   const rawJob = (image: unknown): object => ({
     type: "workflow",

@@ -6,7 +6,7 @@ let stack: TestStack;
 
 afterEach(async () => {
   await stack.stop();
-}, 60_000);
+}, 180_000);
 
 test("what waits on a wedged server is taken back from it before it runs elsewhere, once", async () => {
   stack = await startTestStack({ simulators: 2 });
@@ -26,4 +26,4 @@ test("what waits on a wedged server is taken back from it before it runs elsewhe
   for (const id of ids) expect((await api.untilEnded(id)).status).toBe("completed");
   expect(await wedged!.executions()).toEqual([]);
   expect(await healthy!.executions()).toHaveLength(2);
-}, 60_000);
+}, 180_000);

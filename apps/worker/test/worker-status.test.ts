@@ -46,13 +46,13 @@ beforeAll(async () => {
   await Promise.race([looking, starting]);
   await migrate({ databaseUrl: database.url });
   await starting;
-}, 60_000);
+}, 180_000);
 
 afterAll(async () => {
   await stack.stop();
   await Promise.all([network.close(), networkOfApi.close()]);
   await database.drop();
-}, 60_000);
+}, 180_000);
 
 interface Listed {
   workers: { id: string; healthUrl: string; serversOwned: number }[];
@@ -111,7 +111,7 @@ test("a worker says that it is not well once its leases have run out, and that i
   expect(metrics).not.toContain('genga_dependency_latency_seconds{dependency="database"');
   await network.restore();
   expect(await untilStatus(200)).toMatchObject({ status: "ok" });
-}, 60_000);
+}, 180_000);
 
 test("a worker's figures tell what it owns and runs", async () => {
   const api = new ApiClient(stack.url);

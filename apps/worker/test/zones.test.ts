@@ -16,7 +16,7 @@ let definitions: DefinitionsThread;
 beforeAll(async () => {
   opened = await openDatabaseWithDefinitions();
   ({ database, definitions } = opened);
-}, 60_000);
+}, 180_000);
 
 afterAll(async () => {
   await opened.stop();
@@ -86,7 +86,7 @@ test("workers of different zones own all servers between them, and the rows say 
     { id: "zone-b", serverIds: [idOf(3), idOf(4)], serversOwned: 2 },
   ]);
   for (const each of fleets) await each.close();
-}, 60_000);
+}, 180_000);
 
 test("a worker whose sources name no server leaves all of them to the others", async () => {
   const fleets = [fleet("has-none", []), fleet("has-all", [5, 6])];
@@ -99,7 +99,7 @@ test("a worker whose sources name no server leaves all of them to the others", a
   expect(fleets.map(({ owned }) => owned.length)).toEqual([0, 2]);
   for (const each of fleets) await each.close();
   for (const id of ["has-none", "has-all"]) await database.servers.stopWorker(id);
-}, 60_000);
+}, 180_000);
 
 test("after an outage a worker takes servers that others hand over, and none whose owner only seems to be dead", async () => {
   const guard = new OutageGuard(leaseMs);
@@ -124,7 +124,7 @@ test("after an outage a worker takes servers that others hand over, and none who
   expect(back.owned).toHaveLength(2);
   await back.close();
   await database.servers.stopWorker("was-away");
-}, 60_000);
+}, 180_000);
 
 test("the same loopback address on two machines is two servers by SERVER_NAME, and a warning without", async () => {
   const said: string[] = [];
@@ -156,4 +156,4 @@ test("the same loopback address on two machines is two servers by SERVER_NAME, a
   expect([await balance(byName), warnings()]).toEqual([2, 2]);
   expect(await balance(["pod-a", "pod-b"].map((name) => fleet(name, [8189], { host, log })))).toBe(1);
   expect(warnings()).toBe(4);
-}, 60_000);
+}, 180_000);

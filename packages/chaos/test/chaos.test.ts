@@ -17,11 +17,11 @@ const report = (line: string): void => {
 beforeAll(async () => {
   failureFolder = await mkdtemp(join(tmpdir(), "genga-chaos-failures-"));
   services = await startServices(report);
-}, 120_000);
+}, 180_000);
 
 afterAll(async () => {
   await services.stop();
-}, 60_000);
+}, 180_000);
 
 const figures = new Figures();
 

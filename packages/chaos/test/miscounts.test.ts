@@ -20,7 +20,7 @@ beforeAll(async () => {
   await client.connect();
   tenantId = (await database.tenants.defaultTenant()).id;
   await endJobs();
-}, 60_000);
+}, 180_000);
 afterAll(async () => {
   await client.end();
   await database.close();

@@ -13,7 +13,7 @@ let stopping: AbortController;
 beforeEach(async () => {
   database = await createTestDatabase();
   stopping = new AbortController();
-}, 60_000);
+}, 180_000);
 
 afterEach(async () => {
   await database.drop();

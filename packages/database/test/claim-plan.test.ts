@@ -26,7 +26,7 @@ beforeAll(async () => {
   });
   jobIds = jobs.map(({ id }) => id);
   await insertMany(tenantId, 10_000);
-}, 60_000);
+}, 180_000);
 afterAll(async () => {
   await client.end();
   await stores.close();

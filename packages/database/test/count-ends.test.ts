@@ -14,7 +14,7 @@ beforeAll(async () => {
   client = new pg.Client({ connectionString: stores.url });
   await client.connect();
   tenantId = (await stores.tenants.defaultTenant()).id;
-}, 60_000);
+}, 180_000);
 afterAll(async () => {
   await client.end();
   await stores.close();
@@ -80,7 +80,7 @@ test("no job is read for it, however many there are", async () => {
     expect(plan).not.toMatch(/ on jobs| on job_/);
     expect(plan).toMatch(/ on ended_job_minutes/);
   }
-}, 60_000);
+}, 180_000);
 
 test("counts of ends are forgotten after their time", async () => {
   await client.query("UPDATE ended_job_minutes SET minute = minute - interval '3 days'");

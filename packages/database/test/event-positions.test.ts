@@ -206,7 +206,7 @@ describe("Positions", () => {
       const sequences = seen.filter(({ event }) => event.jobId === id).map(({ event }) => event.sequence);
       expect(sequences).toEqual(Array.from({ length: rounds + 1 }, (_, index) => index + 1));
     }
-  }, 60_000);
+  }, 180_000);
 });
 
 describe("A removed job", () => {

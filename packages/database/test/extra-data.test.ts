@@ -17,7 +17,7 @@ beforeAll(async () => {
   tenantId = (await stores.tenants.defaultTenant()).id;
   const [server] = await stores.servers.registerServers([{ url: `http://${uuidv7()}`, slots: 2 }]);
   serverId = server!.id;
-}, 60_000);
+}, 180_000);
 afterAll(async () => {
   await client.end();
   await stores.close();

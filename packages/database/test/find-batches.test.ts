@@ -14,7 +14,7 @@ beforeAll(async () => {
   stores = await openTestStores();
   client = new pg.Client({ connectionString: stores.url });
   await client.connect();
-}, 60_000);
+}, 180_000);
 afterAll(async () => {
   await client.end();
   await stores.close();

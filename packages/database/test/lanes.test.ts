@@ -130,7 +130,7 @@ test("jobs of lanes beyond the limit wait in the lane default", async () => {
   expect(lanesOf(await acceptIn("c", "d", "e", "d"))).toEqual(["c", "d", "default", "d"]);
   expect(lanesOf(await acceptIn("d", "e"))).toEqual(["d", "default"]);
   await scratch.close();
-}, 60_000);
+}, 180_000);
 
 test("a process counts the lanes in which jobs wait, whichever process accepted them", async () => {
   const scratch = await openTestStores();
@@ -151,4 +151,4 @@ test("a process counts the lanes in which jobs wait, whichever process accepted 
   expect((await acceptBy(withRoom, "d")).lane).toBe("default");
   await withRoom.close();
   await scratch.close();
-}, 60_000);
+}, 180_000);

@@ -205,7 +205,7 @@ describe("Migrating", () => {
       await client.query("COMMIT");
       await migrating;
     }
-  }, 60_000);
+  }, 180_000);
 
   test("leaves nothing of a migration whose connection broke, and applies it next time", async () => {
     const project = await projectOf({ "1_cut": "CREATE TABLE half (); SELECT pg_sleep(60)" });

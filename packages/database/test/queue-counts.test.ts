@@ -26,7 +26,7 @@ beforeAll(async () => {
     );
   }
   await client.query("ANALYZE");
-}, 60_000);
+}, 180_000);
 afterAll(async () => {
   await client.end();
   await stores.close();

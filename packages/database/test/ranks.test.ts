@@ -181,7 +181,7 @@ describe("a tenant's ranks", () => {
       expect(ranksOf(jobs)).toEqual(expected);
       waiting.push(...jobs);
     }
-  }, 60_000);
+  }, 180_000);
 
   test("count how long its jobs run in the lane, so tenants with jobs of 1 and 50 seconds get as much GPU time", async () => {
     const runMs = { quick: 1_000, slow: 50_000 };
@@ -334,7 +334,7 @@ describe("the base of a lane and a band", () => {
       .map(([, priority]) => priority);
     expect(byRank).toEqual([...new Set(byRank)].sort((one, two) => one - two));
     expect(byRank.length).toBe(314);
-  }, 60_000);
+  }, 180_000);
 
   test("is passed over twice, for tickets that were added by the old base meanwhile", async () => {
     const flood = await accept(await freshTenant(0.1), many(260));
@@ -383,7 +383,7 @@ describe("the base of a lane and a band", () => {
       const ofOne = taken.slice(0, count).filter((tenantId) => tenantId === one).length;
       expect(Math.abs(2 * ofOne - count)).toBeLessThanOrEqual(3);
     }
-  }, 60_000);
+  }, 180_000);
 
   test("falls to 0 with all ranks before these leave the range of their column", async () => {
     const tenantId = await freshTenant();

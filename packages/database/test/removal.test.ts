@@ -234,7 +234,7 @@ describe("Races:", () => {
     ]);
     expect(second).toHaveLength(600);
     expect(await stores.jobReader.of(tenantId).findParameters(second[599]!.id)).not.toBeNull();
-  }, 60_000);
+  }, 180_000);
 });
 
 describe("Rows without a use", () => {

@@ -28,7 +28,7 @@ beforeAll(async () => {
      FROM jobs job JOIN jobs maker ON maker.rank = (job.rank + 1) / 2`,
   );
   await client.query("ANALYZE jobs, job_inputs");
-}, 120_000);
+}, 180_000);
 afterAll(async () => {
   await client.end();
   await stores.close();

@@ -10,7 +10,7 @@ let database: Database;
 beforeAll(async () => {
   testDatabase = await createTestDatabase({ migrate: (databaseUrl) => migrate({ databaseUrl }) });
   database = openDatabase({ databaseUrl: testDatabase.url });
-}, 60_000);
+}, 180_000);
 
 afterAll(async () => {
   await database.close();

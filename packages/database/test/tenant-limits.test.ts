@@ -81,7 +81,7 @@ test("counts a batch of several statements as a whole, while others of its tenan
   const fulfilled = results.slice(0, 2).filter(({ status }) => status === "fulfilled");
   expect(fulfilled).toHaveLength(1);
   expect(await queuedOf(tenantId)).toBe(1_220);
-}, 60_000);
+}, 180_000);
 
 test("gives room back for what was claimed or cancelled", async () => {
   const tenantId = await freshTenant();

@@ -54,7 +54,7 @@ test("a rare text is found by its index among many prompts", async () => {
     statement.values,
   );
   expect(rows.map((row) => row["QUERY PLAN"]).join("\n")).toContain("job_parameters_prompt_text_idx");
-}, 60_000);
+}, 180_000);
 
 test("a search that takes too long is refused with advice, and is no outage", async () => {
   const connection = createConnection({ databaseUrl: stores.url });

@@ -29,7 +29,7 @@ beforeAll(async () => {
   await insert("limited", many, { paused_at: "now()" });
   await insert("small", 3, {});
   await client.query("ANALYZE");
-}, 60_000);
+}, 180_000);
 afterAll(async () => {
   await client.end();
   await stores.close();

@@ -39,7 +39,7 @@ beforeAll(async () => {
      SELECT id, 1, gen_random_uuid(), 'client', $1, 'worker' FROM jobs`,
     [server!.id],
   );
-}, 120_000);
+}, 180_000);
 afterAll(async () => {
   await client.end();
   await stores.close();

@@ -54,7 +54,7 @@ beforeAll(async () => {
     [flood, other, many, fewer],
   );
   await client.query("ANALYZE");
-}, 60_000);
+}, 180_000);
 afterAll(async () => {
   await client.end();
   await database.close();

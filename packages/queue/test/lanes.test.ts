@@ -131,7 +131,7 @@ test("tickets that come back count again: at once, when their delay is over, and
     head("a", { waiting: 1, waitingInBand: 1, headPriority: priority }),
   );
   expect(await tickets.take("a", 1)).toHaveLength(1);
-}, 60_000);
+}, 180_000);
 
 test("three hundred lanes need no more connections than one", async () => {
   const proxy = await startTcpProxy({ targetUrl: testRedisUrl() });
@@ -146,7 +146,7 @@ test("three hundred lanes need no more connections than one", async () => {
   expect(taken.flat()).toHaveLength(300);
   await Promise.all(taken.flat().map((ticket) => tickets.finish(ticket, { kind: "completed" })));
   expect(proxy.connectionCount()).toBe(connections);
-}, 120_000);
+}, 180_000);
 
 test("one message tells of tickets in many lanes", async () => {
   const listening = redis.duplicate();
@@ -171,7 +171,7 @@ test("the lanes are kept by another process when the one that kept them is dead"
   const alive = open({ lockMs: 300 });
   await untilTrue(alive, async () => (await alive.lanes()).length === 1);
   expect(await alive.take("a", 1)).toHaveLength(1);
-}, 60_000);
+}, 180_000);
 
 test("a wiped Redis knows the lanes again as soon as tickets are added", async () => {
   const [api, worker] = [open(), open()];
@@ -185,7 +185,7 @@ test("a wiped Redis knows the lanes again as soon as tickets are added", async (
   });
   await untilTrue(worker, async () => (await headOf(worker, "b")) !== undefined);
   expect(await worker.take("b", 1)).toHaveLength(1);
-}, 60_000);
+}, 180_000);
 
 test("an empty lane vanishes with its history, and comes back with the next ticket", async () => {
   const tickets = open({ laneEmptyMs: 1 });
@@ -207,7 +207,7 @@ test("an empty lane vanishes with its history, and comes back with the next tick
   await tickets.add([done]);
   expect(await tickets.take("a", 1)).toHaveLength(1);
   expect(await redis.hget(`${prefix}:a:meta`, "opts.maxLenEvents")).toBe("10");
-}, 60_000);
+}, 180_000);
 
 test("no ticket is lost while its lane vanishes again and again", async () => {
   const [adding, taking] = [open({ laneEmptyMs: 1 }), open({ laneEmptyMs: 1 })];
@@ -226,7 +226,7 @@ test("no ticket is lost while its lane vanishes again and again", async () => {
   }
   expect(taken.size).toBe(200);
   expect(vanished).toBeGreaterThan(0);
-}, 60_000);
+}, 180_000);
 
 test("streams of events stay short", async () => {
   const tickets = open();
@@ -254,7 +254,7 @@ test("a look reads only the lanes in which something has happened, and a few oth
   // The others are found in their turn.
   await untilTrue(tickets, async () => (await tickets.lanes()).length < names.length - 20);
   await tickets.finish(taken!, { kind: "completed" });
-}, 60_000);
+}, 180_000);
 
 test("a ticket shows whose lane a process of an earlier version noted, which tells of no changes", async () => {
   const tickets = open({ stallCheckMs: 60_000 });
@@ -274,7 +274,7 @@ test("a ticket shows whose lane a process of an earlier version noted, which tel
   await redis.del(`${prefix}:lanes-changed`);
   await tickets.tick();
   expect(await tickets.lanes()).toHaveLength(names.length);
-}, 60_000);
+}, 180_000);
 
 test("all lanes are read in their turn within half a minute, however many there are", async () => {
   const lanesCount = 1_000;
@@ -286,7 +286,7 @@ test("all lanes are read in their turn within half a minute, however many there 
   const before = (await tickets.lanes()).length;
   await tickets.tick();
   expect(before - (await tickets.lanes()).length).toBeGreaterThanOrEqual(lanesCount / 30 - 1);
-}, 60_000);
+}, 180_000);
 
 test("many lanes keep fewer finished tickets each", async () => {
   const tickets = open();

@@ -50,7 +50,7 @@ beforeAll(async () => {
     }
   }
   await rm(folder, { recursive: true });
-}, 60_000);
+}, 180_000);
 
 afterAll(() => {
   made.clear();

@@ -116,7 +116,7 @@ test("no server stands empty for longer than a load while a lane that it can ser
     }),
     { numRuns: runs },
   );
-}, 60_000);
+}, 180_000);
 
 /**
  * GPU time that servers of a kind, or a later one, have given to jobs that come before a band: those of more urgent bands, and
@@ -219,7 +219,7 @@ test("no job waits for longer than its bound, besides the work of more urgent ba
     }),
     { numRuns: runs, examples: [[flooded]] },
   );
-}, 60_000);
+}, 180_000);
 
 test("of each tenant, lane and band one job ages at a time, and none waits longer than an ageing for each before it", () => {
   fc.assert(
@@ -259,7 +259,7 @@ test("of each tenant, lane and band one job ages at a time, and none waits longe
     }),
     { numRuns: runs },
   );
-}, 60_000);
+}, 180_000);
 
 /**
  * Not in each farm. Where lanes fall empty and fill again, one farm in a thousand is beyond it. And of a tenant with jobs in
@@ -307,4 +307,4 @@ test("tenants with work in one band get GPU time by their weights there, to with
     spreads.filter((spread) => spread > steps).length / samples.length;
   expect(beyond(6)).toBeLessThanOrEqual(0.1);
   expect(beyond(6 + lanes)).toBeLessThanOrEqual(0.03);
-}, 60_000);
+}, 180_000);

@@ -68,7 +68,7 @@ test("no server stands empty for longer than a load while a lane that it can ser
     }),
     { numRuns: runs },
   );
-}, 60_000);
+}, 180_000);
 
 /**
  * The longest that a job waits. Its lane is served after the patience and at most one stay, with its rest, for each
@@ -110,7 +110,7 @@ test("no job waits for longer than its bound", () => {
     }),
     { numRuns: runs },
   );
-}, 60_000);
+}, 180_000);
 
 /**
  * The largest difference between tenants' GPU time by weight, as long as all of them have had jobs waiting; `null` = they
@@ -152,7 +152,7 @@ test("tenants that have work waiting get GPU time by their weights, to within a 
     }),
     { numRuns: runs },
   );
-}, 60_000);
+}, 180_000);
 
 test("two tenants with jobs of 1 and 50 seconds in one lane get GPU time by their weights", () => {
   const oneLane = fc.record({
@@ -186,7 +186,7 @@ test("two tenants with jobs of 1 and 50 seconds in one lane get GPU time by thei
     // The same farms each time: with other numbers, one farm in some hundreds has more of the work of one tenant at its end.
     { numRuns: 40, seed: 1 },
   );
-}, 60_000);
+}, 180_000);
 
 /**
  * Not in each farm: where lanes fall empty and fill again, one farm in a thousand is beyond it, by a few steps. If lanes
@@ -202,7 +202,7 @@ test("a tenant that floods many lanes of a model gets no more than tenants that 
     return (largestSpreadMs(makeWorkload(options), options) ?? 0) > 6 * stepMs;
   });
   expect(beyond.length).toBeLessThanOrEqual(0.02 * samples.length);
-}, 60_000);
+}, 180_000);
 
 /** Left after each job, an overdue lane would give the other tenant its first job only after a second patience. */
 const loadsTakeNoTime = simulationOptions({
@@ -223,7 +223,7 @@ test("another tenant's first job starts within one slot's work, the patience and
     }),
     { numRuns: runs, examples: [[loadsTakeNoTime, 1]] },
   );
-}, 60_000);
+}, 180_000);
 
 /** For a job whose model is not loaded: the patience, and the stays of the lanes that are overdue before its own. */
 function longestForModelMs(work: Workload, { patienceMs, stayLoads }: SimulationOptions): number {
@@ -249,4 +249,4 @@ test("a job of a low band starts after two ageings, however many jobs of higher 
       expect(startedMs[0]).toBeLessThanOrEqual(2 * ageingMs + 4 * runMs);
     }),
   );
-}, 60_000);
+}, 180_000);

@@ -163,7 +163,7 @@ test("no server stands empty while a prompt that waits on a busy one would begin
     { numRuns: 200, examples: [[takesManyBack]] },
   );
   expect(takenBack).toBeGreaterThan(20);
-}, 60_000);
+}, 180_000);
 
 /** The jobs for which a server loaded a model. */
 function firstsAfterLoad(work: Workload, jobsOfServers: number[][]): Set<number> {
@@ -192,7 +192,7 @@ test("a prompt is taken back once at most, and begins on the server for which it
     }),
     { numRuns: 200 },
   );
-}, 60_000);
+}, 180_000);
 
 test("take-backs make a batch of jobs take less time, if anything, and never more by over two loads and a run", () => {
   const batches = fc
@@ -216,4 +216,4 @@ test("take-backs make a batch of jobs take less time, if anything, and never mor
     { numRuns: 300, seed: 1 },
   );
   expect(ratios.on).toBeLessThan(ratios.off);
-}, 60_000);
+}, 180_000);

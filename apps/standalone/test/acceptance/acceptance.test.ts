@@ -22,12 +22,12 @@ beforeAll(async () => {
   database = await createTestDatabase({ migrate: (databaseUrl) => migrate({ databaseUrl }) });
   stack = await startStack({ databaseUrl: database.url });
   api = new ApiClient(stack.url);
-}, 60_000);
+}, 180_000);
 
 afterAll(async () => {
   await stack.stop();
   await database.drop();
-}, 60_000);
+}, 180_000);
 
 const image = (more: object = {}): object => ({
   type: "image",
@@ -152,7 +152,7 @@ describe("acceptance", () => {
     expect(outputs).toHaveLength(10);
     const files = await Promise.all(outputs.map((output) => decoded(output.id)));
     expect(files).toEqual(outputs.map(() => ({ width: 256, height: 256, format: "png" })));
-  }, 60_000);
+  }, 180_000);
 });
 
 describe("reuse", () => {
@@ -220,7 +220,7 @@ describe("reuse", () => {
     const third = await send("generate", { ...body, reuse: true });
     expect(third.answer.status).toBe("completed");
     expect([id, swept.answer.jobs?.[0]?.id]).toContain(third.answer.reusedFrom);
-  }, 60_000);
+  }, 180_000);
 });
 
 interface Answer {

@@ -28,12 +28,12 @@ beforeAll(async () => {
   database = await createTestDatabase({ migrate: (databaseUrl) => migrate({ databaseUrl }) });
   stack = await startStack({ databaseUrl: database.url, simulators: 2, apis: 2 });
   live = stack.apis.map(({ details }) => String(details["url"]));
-}, 60_000);
+}, 180_000);
 
 afterAll(async () => {
   await stack.stop();
   await database.drop();
-}, 60_000);
+}, 180_000);
 
 const eventSchema = z.object({ jobId: z.string(), sequence: z.number(), type: z.string() });
 

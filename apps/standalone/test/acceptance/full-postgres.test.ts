@@ -35,7 +35,7 @@ beforeAll(async () => {
   url = given.href;
   stack = await startStack({ databaseUrl: url, env: { LEASE_MS: "1500" } });
   api = new ApiClient(stack.url);
-}, 60_000);
+}, 180_000);
 
 afterAll(async () => {
   await stack.stop();
@@ -43,7 +43,7 @@ afterAll(async () => {
   await admin.query(`DROP ROLE ${role}`);
   await admin.end();
   await database.drop();
-}, 60_000);
+}, 180_000);
 
 /** Takes every connection that is left, and those that others let go, until it is told to stop. */
 function takeConnections(): { taken: () => number; end: () => Promise<void> } {
@@ -111,7 +111,7 @@ test("without free connections the API serves requests or answers 503, and no le
   ]);
   for (const job of accepted.slice(-3)) expect((await api.untilEnded(job)).status).toBe("completed");
   expect((await api.untilEnded(await api.submit(image))).status).toBe("completed");
-}, 60_000);
+}, 180_000);
 
 test("requests beyond the pool are answered 503 when no connection comes free, and work again by themselves", async () => {
   await api.untilEnded(await api.submit(image));
@@ -141,4 +141,4 @@ test("requests beyond the pool are answered 503 when no connection comes free, a
     await answer.body?.cancel();
   }
   expect((await api.untilEnded(await api.submit(image))).status).toBe("completed");
-}, 60_000);
+}, 180_000);

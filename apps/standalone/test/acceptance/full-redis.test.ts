@@ -28,7 +28,7 @@ beforeAll(async () => {
   const env = { REDIS_URL: server.url, REDIS_PREFIX: "full" };
   stack = await startStack({ databaseUrl: database.url, env });
   api = new ApiClient(stack.url);
-}, 60_000);
+}, 180_000);
 
 afterAll(async () => {
   await stack.stop();
@@ -37,7 +37,7 @@ afterAll(async () => {
   await server.stop();
   await database.drop();
   await rm(folder, { recursive: true, force: true });
-}, 60_000);
+}, 180_000);
 
 /** Ticket ids that somebody could take or holds, each as often as it is there, of all lanes. */
 async function liveTickets(): Promise<string[]> {

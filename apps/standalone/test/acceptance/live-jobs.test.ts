@@ -27,12 +27,12 @@ beforeAll(async () => {
     simulatorArgs: ["--load-ms", "200", "--step-ms", "50", "--save-ms", "0"],
     env: { API_KEYS: `own:${keys.own},other:${keys.other},farm:operate:${keys.operator}` },
   });
-}, 120_000);
+}, 180_000);
 
 afterAll(async () => {
   await stack.stop();
   await scratch.drop();
-}, 60_000);
+}, 180_000);
 
 const client = (key: keyof typeof keys, api = 0): ApiClient =>
   new ApiClient(String(stack.apis[api]!.details["url"]), keys[key]);
@@ -105,7 +105,7 @@ test("no ETA before anything was measured; after 20 jobs of two kinds the median
     const error = Math.abs(expected.getTime() - atOnce - tookMs) / tookMs;
     expect(error).toBeLessThan(0.75);
   }
-}, 120_000);
+}, 180_000);
 
 async function until<Value>(find: () => Promise<Value | undefined>): Promise<Value> {
   for (;;) {
@@ -173,4 +173,4 @@ test("the preview of a running job, through any API process, to its own tenant, 
   await own.cancel(id);
   await own.untilEnded(id);
   for (const api of [0, 1]) expect(missingOf(await previewOf("own", api))).toEqual([204, "ended"]);
-}, 120_000);
+}, 180_000);

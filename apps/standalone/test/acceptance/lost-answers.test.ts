@@ -26,14 +26,14 @@ beforeAll(async () => {
   api = new ApiClient(stack.url);
   observer = new pg.Client({ connectionString: database.url });
   await observer.connect();
-}, 60_000);
+}, 180_000);
 
 afterAll(async () => {
   await stack.stop();
   await observer.end();
   await postgres.close();
   await database.drop();
-}, 60_000);
+}, 180_000);
 
 /** Breaks the connection on which `statement` passes before its answer does, once; resolves when it broke. */
 function loseAnswerOf(statement: RegExp): Promise<void> {

@@ -37,12 +37,12 @@ described(
       });
       newer = new ApiClient(stack.url);
       older = new ApiClient(String((await stack.startApi({}, checkout)).details["url"]));
-    }, 120_000);
+    }, 180_000);
 
     afterAll(async () => {
       await stack.stop();
       await database.drop();
-    }, 60_000);
+    }, 180_000);
 
     const renders = async (): Promise<string[]> => stack.simulators[0]!.executions();
 
@@ -104,7 +104,7 @@ described(
 
     test("an upgrade: the older worker leaves, and this version's adopts what it began", async () => {
       await passOn(newer, older, { first: checkout, firstEnds: "SIGTERM" });
-    }, 120_000);
+    }, 180_000);
 
     test("a state of servers that the older version does not know", async () => {
       const worker = await stack.startWorker();
@@ -139,10 +139,10 @@ described(
       expect((await newer.untilEnded(waiting)).status).toBe("completed");
       await expectShownByBoth(waiting);
       expect(await next.stop()).toBe(0);
-    }, 120_000);
+    }, 180_000);
 
     test("a way back: this version's worker is killed, and the older one adopts what it began", async () => {
       await passOn(older, newer, { second: checkout, firstEnds: "SIGKILL" });
-    }, 120_000);
+    }, 180_000);
   },
 );

@@ -43,12 +43,12 @@ beforeAll(async () => {
   for (const name of ["run.mjs", "tour.mjs", "workflow_api.json"])
     await copyFile(join(fixtures, name), join(folder, name));
   if ("folder" in npm) await symlink(join(npm.folder, "node_modules"), join(folder, "node_modules"));
-}, 120_000);
+}, 180_000);
 afterAll(async () => {
   await stack.stop();
   await database.drop();
   await rm(folder, { recursive: true, force: true });
-}, 60_000);
+}, 180_000);
 
 const env = (): Record<string, string> => ({ COMFY_BASE_URL: stack.url, GENGA_API_KEY: apiKey });
 

@@ -15,12 +15,12 @@ let stack: Stack;
 beforeAll(async () => {
   database = await createTestDatabase({ migrate: (databaseUrl) => migrate({ databaseUrl }) });
   stack = await startStack({ databaseUrl: database.url, simulators: 2, workers: 2 });
-}, 60_000);
+}, 180_000);
 
 afterAll(async () => {
   await stack.stop();
   await database.drop();
-}, 60_000);
+}, 180_000);
 
 test("a rolling restart of all workers in the middle of 200 jobs costs no render and no job", async () => {
   const api = new ApiClient(stack.url);

@@ -11,11 +11,11 @@ beforeAll(async () => {
   scratch = await createTestDatabase({ migrate: (databaseUrl) => migrate({ databaseUrl }) });
   stack = await startStack({ databaseUrl: scratch.url, simulators: 1, apis: 2 });
   client = new ApiClient(stack.url);
-}, 60_000);
+}, 180_000);
 afterAll(async () => {
   await stack.stop();
   await scratch.drop();
-}, 60_000);
+}, 180_000);
 
 const template = {
   name: "blank-page",

@@ -29,13 +29,13 @@ beforeAll(async () => {
       TENANT_JOBS_QUEUED_MAX: "1000",
     },
   });
-}, 60_000);
+}, 180_000);
 
 afterAll(async () => {
   await stack.stop();
   await database.close();
   await scratch.drop();
-}, 60_000);
+}, 180_000);
 
 const by = { keyName: "an operator's", tenantId: null };
 const client = (tenant: keyof typeof keys, api = 0): ApiClient =>
@@ -85,7 +85,7 @@ test("a tenant's jobs beyond its limit wait without keeping others waiting, and 
   expect((await client("quiet").batch(quiet.id)).counts["completed"]).toBe(20);
   expect((await client("loud").batch(held.id)).counts["queued"]).toBeGreaterThan(150);
   await client("loud").request("POST", `batches/${held.id}/cancel`);
-}, 90_000);
+}, 180_000);
 
 test("a queue that is full is answered with 429 by every process, naming the limit", async () => {
   await choose("full", { jobsQueuedMax: 10, jobsRunningMax: 0 });
@@ -105,4 +105,4 @@ test("a queue that is full is answered with 429 by every process, naming the lim
   expect((await client("quiet").request("POST", "generate", sleeping(0.05))).status).toBe(202);
   const batch = await client("full").request("POST", "batches", { jobs: [sleeping(0.05), sleeping(0.05)] });
   expect(await batch.json()).toMatchObject({ limit: { name: "jobs-queued", wanted: 2 } });
-}, 60_000);
+}, 180_000);

@@ -28,11 +28,11 @@ beforeAll(async () => {
       ...{ WEBHOOK_TIMEOUT_MS: "1500", WEBHOOK_RETRY_FIRST_MS: "60", WEBHOOK_RETRY_FOR_MS: String(dayMs) },
     },
   });
-}, 60_000);
+}, 180_000);
 afterAll(async () => {
   await stack.stop();
   await database.drop();
-}, 60_000);
+}, 180_000);
 
 const messageSchema = z.object({
   type: z.string(),

@@ -37,14 +37,14 @@ beforeAll(async () => {
   observer = new pg.Client({ connectionString: database.url });
   await Promise.all([observer.connect(), startWorker(), startWorker()]);
   api = new ApiClient(stack.url);
-}, 60_000);
+}, 180_000);
 
 afterAll(async () => {
   await observer.end();
   await stack.stop();
   await Promise.all([comfyui.close(), postgres.close()]);
   await database.drop();
-}, 60_000);
+}, 180_000);
 
 let started = 0;
 const workers = new Map<string, ServiceProcess>();

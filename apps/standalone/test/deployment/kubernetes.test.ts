@@ -59,7 +59,7 @@ described(
         kustomizations.map(async (name) => [name, await render(kubectl, name)] as const),
       );
       for (const [name, result] of all) rendered.set(name, result);
-    }, 120_000);
+    }, 180_000);
     afterAll(async () => {
       await rm(folder, { recursive: true, force: true });
     });

@@ -38,7 +38,7 @@ beforeAll(async () => {
   const [general, large] = stack.simulators.map(({ url }) => url);
   await stack.startWorker({ SERVER_LABELS: `${general!}=pool:general; ${large!}=pool:large,gpu:80gb` });
   api = new ApiClient(stack.url);
-}, 120_000);
+}, 180_000);
 
 afterAll(async () => {
   await stack.stop();
@@ -47,7 +47,7 @@ afterAll(async () => {
   await client.query(`DROP ROLE ${role}`);
   await client.end();
   await database.drop();
-}, 60_000);
+}, 180_000);
 
 /** As kustomize puts the pool's name in: between the first two quotation marks. */
 async function demandOf(pool: string): Promise<number> {
@@ -116,7 +116,7 @@ test("the work of a pool is what runs, and what could run now", async () => {
   await untilDemand({ general: 1, large: 2 });
   await api.request("POST", "farm/resume");
   await untilDemand({ general: 1, large: 4 });
-}, 120_000);
+}, 180_000);
 
 test("who asks sees nothing of the jobs", async () => {
   for (const query of [

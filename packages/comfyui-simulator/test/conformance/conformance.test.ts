@@ -39,4 +39,4 @@ test("the comparison notices a server that behaves differently", async () => {
   } finally {
     await target.stop();
   }
-}, 60_000);
+}, 180_000);

@@ -18,7 +18,7 @@ describe.each([1, 3] as const)(
     afterAll(async () => {
       await target.stop();
       process.stderr.write(`${target.name}\n${report(outcomes)}\n`);
-    }, 60_000);
+    }, 180_000);
 
     test.each(recordings.filter(({ name }) => replayed[target.name].includes(name)))(
       "in $name of $version",

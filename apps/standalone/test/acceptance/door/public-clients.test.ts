@@ -51,13 +51,13 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "genga-public-clients-"));
   await copyFile(join(fixtures, "run.mjs"), join(folder, "run.mjs"));
   if ("folder" in npm) await symlink(join(npm.folder, "node_modules"), join(folder, "node_modules"));
-}, 120_000);
+}, 180_000);
 afterAll(async () => {
   if (clients.length === 0) return;
   await stack.stop();
   await database.drop();
   await rm(folder, { recursive: true, force: true });
-}, 60_000);
+}, 180_000);
 
 let color = 0;
 function someGraphs(): Workflow[] {

@@ -41,12 +41,12 @@ beforeAll(async () => {
   });
   await Promise.all([stack.startApi(), stack.startWorker()]);
   await untilServing();
-}, 120_000);
+}, 180_000);
 
 afterAll(async () => {
   await stack.stop();
   await scratch.drop();
-}, 60_000);
+}, 180_000);
 
 async function freePort(): Promise<number> {
   const server = createServer();

@@ -46,11 +46,11 @@ beforeAll(async () => {
     secrets.set(tenant, await neighbours.secretsOf(tenant));
   }
   ownersThings = await neighbours.thingsOf(owner);
-}, 120_000);
+}, 180_000);
 afterAll(async () => {
   await Promise.all([...sockets.values()].map((socket) => socket.close()));
   await neighbours.stop();
-}, 60_000);
+}, 180_000);
 
 const withCase = doorRoutes.filter(({ id }) => Object.hasOwn(doorCases, id));
 const ofKind = (kind: string): [name: string, route: DoorRoute][] =>

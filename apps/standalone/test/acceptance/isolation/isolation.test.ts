@@ -40,7 +40,7 @@ describe.each(servers)("two tenants on $name", (server) => {
     const onDisk = await neighbours.namesOnDisk();
     // Folders and files apart: each of them would tell something.
     secrets = [...theirs.secrets, ...new Set(onDisk.flatMap((path) => path.match(/[0-9a-f]{32}/g) ?? []))];
-  }, 120_000);
+  }, 180_000);
   afterAll(() => neighbours.stop(), 60_000);
 
   test("the other tenant has data to be found", () => {
