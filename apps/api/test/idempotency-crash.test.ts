@@ -92,7 +92,7 @@ test.each([
     const { jobs } = (await (await api.request(`jobs?project=${project}`)).json()) as { jobs: unknown[] };
     expect(jobs).toHaveLength(1);
   },
-  60_000,
+  180_000,
 );
 
 test.each([
@@ -129,5 +129,5 @@ test.each([
     expect(before.length).toBeGreaterThan(0);
     expect(await jobsOf()).toEqual(before);
   },
-  60_000,
+  180_000,
 );

@@ -75,5 +75,5 @@ test.each([["none"], [undefined]])(
     expect(await api.untilEnded(jobId)).toMatchObject({ status: "completed" });
     expect(await sentWith(jobId)).toMatchObject({ preview_method: method ?? "latent2rgb" });
   },
-  60_000,
+  180_000,
 );

@@ -211,7 +211,7 @@ describe("a refusal by one server", () => {
         { outcome: "completed" },
       ]);
     },
-    60_000,
+    180_000,
   );
 });
 
@@ -320,7 +320,7 @@ describe("a server whose answers make no sense", () => {
         });
       });
     },
-    60_000,
+    180_000,
   );
 
   test("is none when Python wrote NaN into it: definitions, queue and history are read all the same", async () => {

@@ -115,7 +115,7 @@ describe("a secret of extraData that a server quotes", () => {
       expect(answers).not.toContain(secret);
       expect(await rowsAndLogs()).not.toContain(secret);
     },
-    60_000,
+    180_000,
   );
 
   test("is not shown by a worker that took the prompt over and cannot decrypt the secret", async () => {

@@ -67,7 +67,7 @@ describe("a worker that is asked to stop", () => {
       expect(await api.untilEnded(id)).toMatchObject({ status: "completed", attempt: 1 });
       expect(await simulator.executions()).toHaveLength(1);
     },
-    60_000,
+    180_000,
   );
 
   test("keeps a job whose POST may still arrive until its lease runs out, so that it is not rendered twice", async () => {

@@ -170,7 +170,7 @@ describe("while a call is held", () => {
       open();
       expect(await outcome()).toMatchObject(end);
     },
-    60_000,
+    180_000,
   );
 });
 
@@ -193,7 +193,7 @@ describe("a lost message", () => {
       await farm.resumeEmpty();
       expect(await outcome()).toEqual(takenBack);
     },
-    60_000,
+    180_000,
   );
 
   test("a delete that arrives late is found by the prompt's watch", async () => {

@@ -43,7 +43,7 @@ describe("a graph that differs from a faultless one in one value", () => {
         expect([variation, validateGraph(variation, objectInfo)]).toEqual([variation, alone(variation)]);
       }
     },
-    60_000,
+    180_000,
   );
 
   test("is not judged again if it differs in a prompt, a seed, or a number of steps only", () => {

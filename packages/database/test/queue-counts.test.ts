@@ -107,5 +107,5 @@ test.each([
     await insert(20_000);
     expect(await stores.keeping.foldCounts(5_000)).toBe(5_000);
   },
-  60_000,
+  180_000,
 );

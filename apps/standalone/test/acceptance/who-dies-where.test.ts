@@ -200,7 +200,7 @@ describe("a worker that is paused past its lease changes nothing afterwards", ()
         paused.signal("SIGCONT");
       }
     },
-    60_000,
+    180_000,
   );
 
   test.each(["submitted", "executing"])(
@@ -221,7 +221,7 @@ describe("a worker that is paused past its lease changes nothing afterwards", ()
         paused.signal("SIGCONT");
       }
     },
-    60_000,
+    180_000,
   );
 });
 
@@ -241,6 +241,6 @@ describe("a worker that is killed costs no render", () => {
       expect(await executionsOf(id)).toBe(1);
       await replacing;
     },
-    60_000,
+    180_000,
   );
 });

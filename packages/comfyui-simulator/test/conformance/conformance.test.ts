@@ -23,7 +23,7 @@ describe("the simulator answers like the recorded server", () => {
         await target.stop();
       }
     },
-    60_000,
+    180_000,
   );
 });
 

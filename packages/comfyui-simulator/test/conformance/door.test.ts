@@ -28,7 +28,7 @@ describe.each([1, 3] as const)(
         expect(outcome.unexplainedTexts).toEqual([]);
         expect(outcome.equal).toBeGreaterThan(0);
       },
-      120_000,
+      180_000,
     );
   },
 );

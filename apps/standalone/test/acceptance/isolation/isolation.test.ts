@@ -89,7 +89,7 @@ describe.each(servers)("two tenants on $name", (server) => {
         }
       }
     },
-    60_000,
+    180_000,
   );
 
   const lists = lines.filter(({ method, path }) => method === "GET" && !path.includes(":"));
