@@ -15,7 +15,7 @@ afterEach(async () => {
 test("a prompt of which nothing is heard is interrupted and tried elsewhere, until three servers stalled with it", async () => {
   stack = await startTestStack({ simulators: 3, env: { STALL_MS: String(stallMs) } });
   const { api } = stack;
-  const silent = await api.submit({ type: "workflow", workflow: sleepWorkflow(8, { steps: 1 }) });
+  const silent = await api.submit({ type: "workflow", workflow: sleepWorkflow(16, { steps: 1 }) });
   const talking = await api.submit({ type: "workflow", workflow: sleepWorkflow(6, { steps: 60 }) });
   expect(await api.untilEnded(talking)).toMatchObject({ status: "completed" });
   expect(await api.untilEnded(silent)).toMatchObject({ status: "failed" });
