@@ -15,7 +15,7 @@ inBrowser("the overview says how to begin, and counts what ended since", async (
   if (answer.status !== 202) throw new Error(await answer.text());
   await page
     .getByRole("img", { name: "Your jobs that ended: 12 completed, 0 failed" })
-    .waitFor({ timeout: 60_000 });
+    .waitFor({ timeout: 150_000 });
   expect(await page.getByRole("heading", { name: "Nothing was submitted yet" }).count()).toBe(0);
   await page.getByText("1 h", { exact: true }).click();
   await page.waitForURL(/hours=1/);

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
+import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
 import { ApiClient, sleepWorkflow } from "@genga/testing";
 import { startTestStack, type TestStack } from "./support/test-stack.ts";
@@ -29,6 +30,7 @@ test("a tenant that spreads its flood over ten lanes gets as many turns as one w
   const [many, few] = [new ApiClient(stack.url, keys.flood), new ApiClient(stack.url, keys.other)];
   await many.submitBatch(flood);
   const { jobIds } = await few.submitBatch(Array.from({ length: 20 }, () => job([])));
+  await untilAnnounced();
   const url = stack.simulators[0]!.url;
   await stack.startWorker({ SERVER_LABELS: `${url}=${labels.join()}` });
   for (const id of jobIds) expect((await few.untilEnded(id)).status).toBe("completed");
@@ -42,3 +44,12 @@ test("a tenant that spreads its flood over ten lanes gets as many turns as one w
   expect(turns).toBeLessThanOrEqual(17);
   expect(new Set(first.map(({ lane }) => lane)).size).toBe(11);
 }, 180_000);
+
+/** A worker that begins while a batch has no tickets yet serves the other one first. */
+async function untilAnnounced(): Promise<void> {
+  for (;;) {
+    const { rows } = await client.query("SELECT FROM jobs WHERE enqueued_at IS NULL");
+    if (rows.length === 0) return;
+    await sleep(50);
+  }
+}

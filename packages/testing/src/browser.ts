@@ -110,7 +110,7 @@ async function installedBrowser(): Promise<BrowserProgram> {
 async function startable(program: BrowserProgram): Promise<BrowserProgram> {
   const { stdout } = await run(program.path, ["--version"], {
     env: { ...process.env, ...program.env },
-    timeout: 30_000,
+    timeout: 120_000,
   });
   if (!/chrom/i.test(stdout)) throw new Error(`${program.path} is no Chromium`);
   return program;

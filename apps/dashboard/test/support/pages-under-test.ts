@@ -62,7 +62,7 @@ export function usePages(
     Object.assign(pages, started.pages);
     await prepare?.(pages);
   }, 180_000);
-  afterAll(() => stop?.(), 60_000);
+  afterAll(() => stop?.(), 180_000);
   return pages;
 }
 
@@ -79,6 +79,7 @@ async function startPages(
     const { width = 1280, height = 800, scheme = "light", url = stack.url } = choice;
     const context = await browser.newContext({ viewport: { width, height }, colorScheme: scheme });
     const page = await context.newPage();
+    page.setDefaultTimeout(120_000);
     const complaints: string[] = [];
     page.on("console", (message) => {
       if (message.type() === "error") complaints.push(message.text());
