@@ -30,7 +30,9 @@ export class KnownPrompts {
     const unknown = [...new Set(jobIds)].filter((jobId) => !this.#byJob.has(jobId));
     if (unknown.length === 0) return [];
     const found = await this.#prompts.findByJobs(this.#tenantId, unknown);
-    const byJob = new Map(found.map((prompt) => [prompt.jobId, new LivePrompt(prompt, prompt)]));
+    const byJob = new Map(
+      found.map(({ isEndTold, ...prompt }) => [prompt.jobId, new LivePrompt(prompt, { isEndTold })]),
+    );
     for (const jobId of unknown) this.#byJob.set(jobId, { live: byJob.get(jobId) ?? null });
     return [...byJob.values()];
   }
