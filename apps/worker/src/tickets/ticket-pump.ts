@@ -5,7 +5,6 @@ import {
   type JobAnnouncer,
   type JobRuns,
   type LeasedJob,
-  readTicketPriority,
   type ServerStore,
   StoreUnavailableError,
   type TakeBacks,
@@ -26,6 +25,7 @@ import { JobPlacer, type Placed, type ServersByLane, type Where } from "./job-pl
 import { LimitedTenants } from "./limited-tenants.ts";
 import { RunnableCache } from "./runnable-cache.ts";
 import { type PlannedTake, type SlotPlanner } from "./slot-plan.ts";
+import { takeTickets } from "./take-tickets.ts";
 import { notHereDelayMs } from "./ticket-delays.ts";
 import { type OpenTickets, UnstartedTickets } from "./unstarted-tickets.ts";
 
@@ -179,7 +179,9 @@ export class TicketPump {
     for (const [index, take] of plan.entries()) {
       if (agreed[index] === true) byLane.set(take.lane, [...(byLane.get(take.lane) ?? []), take]);
     }
-    const results = await Promise.allSettled([...byLane].map(([lane, takes]) => this.#takeFrom(lane, takes)));
+    const results = await Promise.allSettled(
+      [...byLane].map(([lane, takes]) => takeTickets(lane, takes, this.#options)),
+    );
     const tickets = results.flatMap((result) => (result.status === "fulfilled" ? result.value : []));
     const failed = results.find((result) => result.status === "rejected");
     // Tickets that were taken are used even if Redis went away right afterwards.
@@ -188,28 +190,6 @@ export class TicketPump {
       [...byLane].map(([lane, takes]) => [lane, takes.map(({ freeServer }) => freeServer)]),
     );
     return { tickets, servers };
-  }
-
-  /**
-   * A server leaves its model for an urgent ticket. If another process was faster, and the ticket that was taken is not
-   * urgent, it goes back and the server stays.
-   */
-  async #takeFrom(lane: string, takes: readonly PlannedTake[]): Promise<HeldTicket[]> {
-    const { tickets } = this.#options;
-    const taken = await tickets.take(lane, takes.length);
-    const kept: HeldTicket[] = [];
-    for (const [index, ticket] of taken.entries()) {
-      const take = takes[index];
-      const priority = tickets.priorityOf(ticket);
-      const isUrgent =
-        take?.reason !== "urgent" ||
-        take.keptBand === null ||
-        priority === null ||
-        readTicketPriority(priority).ownBand < take.keptBand;
-      if (isUrgent) kept.push(ticket);
-      else await tickets.giveBack(ticket, { delayMs: 0 });
-    }
-    return kept;
   }
 
   /**
