@@ -63,11 +63,15 @@ export class GengaClient {
   readonly #sending: Sending;
   readonly #places: StreamPlaces;
 
+  /** @throws TypeError if the key, or another header, has a character that headers cannot have */
   constructor(options: GengaClientOptions) {
     const { baseUrl, apiKey, headers, fetch: given, retries, answerMs = 60_000, streamsMax = 4 } = options;
     this.#sending = {
       baseUrl: baseUrl.replace(/\/+$/, ""),
-      headers: { ...headers, ...(apiKey !== undefined && { authorization: `Bearer ${apiKey}` }) },
+      headers: checkedHeaders({
+        ...headers,
+        ...(apiKey !== undefined && { authorization: `Bearer ${apiKey}` }),
+      }),
       fetch: given ?? ((request, init) => fetch(request, init)),
       retries: { attemptsMax: 5, firstMs: 250, longestMs: 8_000, retryAfterMaxMs: 60_000, ...retries },
       answerMs,
@@ -243,6 +247,18 @@ export class GengaClient {
       return asBatch(subject);
     }
   }
+}
+
+/** The platform's own message quotes the value, which may be a key; this one does not. */
+function checkedHeaders(headers: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  for (const [name, value] of Object.entries(headers)) {
+    try {
+      new Headers().set(name, value);
+    } catch {
+      throw new TypeError(`The header ${name} has a character that headers cannot have.`);
+    }
+  }
+  return headers;
 }
 
 function isBatch(subject: object): boolean {
