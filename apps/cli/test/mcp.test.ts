@@ -3,9 +3,18 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { migrate } from "@genga/database";
-import { createTestDatabase, sleepWorkflow, startStack, type Stack, type TestDatabase } from "@genga/testing";
+import {
+  createTestDatabase,
+  sleepWorkflow,
+  startStack,
+  startTcpProxy,
+  type Stack,
+  type TcpProxy,
+  type TestDatabase,
+} from "@genga/testing";
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
+import { DEFAULT_REQUEST_TIMEOUT_MSEC } from "@modelcontextprotocol/sdk/shared/protocol.js";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import sharp from "sharp";
 import { z } from "zod";
@@ -14,18 +23,23 @@ import { z } from "zod";
 
 let database: TestDatabase;
 let stack: Stack;
+let proxy: TcpProxy;
 let agent: Client;
+let transport: StdioClientTransport;
 
 beforeAll(async () => {
   database = await createTestDatabase({ migrate: (databaseUrl) => migrate({ databaseUrl }) });
   stack = await startStack({ databaseUrl: database.url });
+  proxy = await startTcpProxy({ targetUrl: stack.url });
   agent = new Client({ name: "test", version: "1" });
   const bin = fileURLToPath(new URL("../bin/genga.mjs", import.meta.url));
-  const env = { GENGA_URL: stack.url, GENGA_CONFIG: join(tmpdir(), "no-login.json") };
-  await agent.connect(new StdioClientTransport({ command: process.execPath, args: [bin, "mcp"], env }));
+  const env = { GENGA_URL: proxy.url, GENGA_CONFIG: join(tmpdir(), "no-login.json") };
+  transport = new StdioClientTransport({ command: process.execPath, args: [bin, "mcp"], env });
+  await agent.connect(transport);
 }, 180_000);
 afterAll(async () => {
   await agent.close();
+  await proxy.close();
   await stack.stop();
   await database.drop();
 }, 180_000);
@@ -108,6 +122,51 @@ test("a watch ends with its time, and a running job can be cancelled", async () 
   expect((await factsOf("watch_job", { id: job.id })).status).toBe("cancelled");
 }, 180_000);
 
+test("a watch ends before the official client gives it up", async () => {
+  const { tools } = await agent.listTools();
+  const { properties } = tools.find(({ name }) => name === "watch_job")!.inputSchema;
+  const { seconds } = z.object({ seconds: z.object({ default: z.number() }) }).parse(properties);
+  expect(seconds.default * 1_000).toBeLessThanOrEqual(DEFAULT_REQUEST_TIMEOUT_MSEC - 10_000);
+});
+
+test("many templates are all named, and one that is archived meanwhile hides no other", async () => {
+  const templates = `${stack.url}/api/anime/templates`;
+  const names = Array.from({ length: 210 }, (_, at) => `many-${String(at).padStart(3, "0")}`);
+  const workflow = {
+    "1": { class_type: "EmptyImage", inputs: { width: 64, height: 64, batch_size: 1, color: 0 } },
+    "2": { class_type: "SaveImage", inputs: { images: ["1", 0], filename_prefix: "x" } },
+  };
+  const parameters = { color: { type: "integer", targets: [{ node: "1", input: "color" }] } };
+  for (const name of names) {
+    const body = JSON.stringify({ name, workflow, parameters });
+    const headers = { "content-type": "application/json" };
+    const response = await fetch(templates, { method: "POST", headers, body });
+    expect(response.status).toBe(201);
+  }
+  const stop = proxy.observe(({ data, connection }) => {
+    if (!data.toString("latin1").startsWith("GET /api/anime/templates/many-003 ")) return;
+    stop();
+    connection.hold();
+    void fetch(`${templates}/many-003`, { method: "DELETE" }).then(() => {
+      connection.release();
+    });
+  });
+  const { isError, content } = await call("list_templates", {});
+  expect(isError).toBe(false);
+  const [first] = content;
+  if (first?.type !== "text") throw new Error("no text");
+  const listed = z
+    .object({
+      templates: z.array(z.object({ name: z.string(), parameters: z.looseObject({}) })),
+      othersByNameAlone: z.array(z.string()),
+    })
+    .parse(JSON.parse(first.text));
+  const detailed = listed.templates.map(({ name }) => name);
+  expect(detailed).toHaveLength(49);
+  const own = [...detailed, ...listed.othersByNameAlone].filter((name) => name.startsWith("many-"));
+  expect(own.toSorted()).toEqual(names.filter((name) => name !== "many-003"));
+}, 180_000);
+
 test("the conversation of the documentation is what happens", async () => {
   const docs = fileURLToPath(new URL("../../../docs/agents.md", import.meta.url));
   const [, conversation = ""] = /```mcp\n([\s\S]*?)```/.exec(await readFile(docs, "utf8")) ?? [];
@@ -133,4 +192,24 @@ test("the conversation of the documentation is what happens", async () => {
       new RegExp(`\\n${pattern}${pattern.endsWith("?") ? "" : "$"}`),
     );
   }
+}, 180_000);
+
+// The last one: it ends the server.
+test("a server that is told to end does so, also while a job is watched", async () => {
+  const job = await factsOf("submit_job", { workflow: sleepWorkflow(30) });
+  const told = new Promise<void>((resolve) => {
+    void agent
+      .callTool({ name: "watch_job", arguments: { id: job.id } }, undefined, {
+        onprogress: () => {
+          resolve();
+        },
+      })
+      .catch(() => undefined);
+  });
+  await told;
+  const closed = new Promise<void>((resolve) => {
+    agent.onclose = resolve;
+  });
+  process.kill(transport.pid!, "SIGTERM");
+  await closed;
 }, 180_000);

@@ -1,4 +1,4 @@
-import { type GengaClient, type Output } from "@genga/client";
+import { type GengaClient, GengaError, type Output } from "@genga/client";
 import { type McpServer } from "@modelcontextprotocol/sdk/server/mcp.js";
 import { type CallToolResult } from "@modelcontextprotocol/sdk/types.js";
 import { z } from "zod";
@@ -10,6 +10,9 @@ const jobId = z.string().describe("the id of a job");
 const statuses = ["queued", "processing", "completed", "failed", "timeout", "cancelled"] as const;
 /** What a text output may have; more is cut off, and the result says so. */
 const textCharactersMax = 20_000;
+/** Templates that are listed with their parameters, and how many of them are asked for at once. */
+const detailsMax = 50;
+const togetherMax = 5;
 
 /** Tools that change nothing. */
 export function addReadingTools(server: McpServer, client: GengaClient): void {
@@ -18,16 +21,21 @@ export function addReadingTools(server: McpServer, client: GengaClient): void {
     {
       title: "List templates",
       description:
-        "Lists the templates that jobs can be made of, with their parameters, or one of them by name. The built-in ones are image and video.",
+        "Lists the templates that jobs can be made of, the first 50 with their parameters, or one of them by name. The built-in ones are image and video.",
       inputSchema: { name: z.string().optional().describe("only this one") },
       annotations: reading,
     },
     ({ name }) =>
       answered(async () => {
         if (name !== undefined) return factsResult(await template(client, name));
-        const { data } = await client.http.GET("/api/anime/templates", {});
-        const names = data?.templates.map((each) => each.name) ?? [];
-        return factsResult(await Promise.all(names.slice(0, 50).map((each) => template(client, each))));
+        const names = await templateNames(client);
+        const templates: object[] = [];
+        for (let from = 0; from < Math.min(names.length, detailsMax); from += togetherMax) {
+          const some = names.slice(from, from + togetherMax).map((each) => template(client, each));
+          templates.push(...(await Promise.all(some.map((each) => each.catch(unlessGone)))).flat());
+        }
+        const others = names.slice(detailsMax);
+        return factsResult({ templates, ...(others.length > 0 && { othersByNameAlone: others }) });
       }),
   );
   server.registerTool(
@@ -111,6 +119,24 @@ function addJobTools(server: McpServer, client: GengaClient): void {
     },
     ({ id, index, size }) => answered(() => lookAt(client, id, index, size)),
   );
+}
+
+async function templateNames(client: GengaClient): Promise<string[]> {
+  const names: string[] = [];
+  let cursor: string | undefined;
+  do {
+    const query = { limit: 200, ...(cursor !== undefined && { cursor }) };
+    const { data } = await client.http.GET("/api/anime/templates", { params: { query } });
+    names.push(...(data?.templates.map(({ name }) => name) ?? []));
+    cursor = data?.nextCursor ?? undefined;
+  } while (cursor !== undefined);
+  return names;
+}
+
+/** A template that was archived meanwhile is left out. @throws any other error */
+function unlessGone(error: unknown): [] {
+  if (error instanceof GengaError && (error.status === 404 || error.status === 410)) return [];
+  throw error;
 }
 
 async function template(client: GengaClient, name: string): Promise<object> {

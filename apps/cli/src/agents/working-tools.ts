@@ -6,7 +6,8 @@ import { defined } from "./reading-tools.ts";
 import { answered, factsResult } from "./tool-results.ts";
 
 const changing = { readOnlyHint: false, destructiveHint: false, openWorldHint: false };
-/** A call of a tool that says nothing for longer is given up by many clients. */
+/** The official clients give a call up after 60 s unless they were told to wait longer, or to count from its last progress. */
+const watchSecondsDefault = 45;
 const watchSecondsMax = 300;
 
 const submitted = {
@@ -66,7 +67,12 @@ function addWatching(server: McpServer, client: GengaClient): void {
       description: "Waits until a job has ended, for a while at most, and says how it stands then.",
       inputSchema: {
         id: z.string().describe("the id of a job"),
-        seconds: z.int().min(1).max(watchSecondsMax).default(60).describe("how long to wait"),
+        seconds: z
+          .int()
+          .min(1)
+          .max(watchSecondsMax)
+          .default(watchSecondsDefault)
+          .describe("how long to wait; many clients give a call up after 60"),
       },
       annotations: { readOnlyHint: true, openWorldHint: false },
     },

@@ -9,10 +9,12 @@ export function addTemplates(program: Command, surroundings: Surroundings): void
   const template = program.command("template").description("list, show and store templates");
   template
     .command("ls")
-    .description("list the templates that can be used")
-    .action(async (_options: unknown, command: Command) => {
+    .description("list the templates that can be used, 200 at most")
+    .option("--text <text>", "a part of the name or the description")
+    .action(async ({ text }: { text?: string }, command: Command) => {
       const { client, terminal, signal } = await contextOf(command, surroundings);
-      const { data } = await client.http.GET("/api/anime/templates", { signal });
+      const query = { limit: 200, ...(text !== undefined && { text }) };
+      const { data } = await client.http.GET("/api/anime/templates", { params: { query }, signal });
       terminal.result(data, () =>
         tableOf(data?.templates ?? [], [
           ["NAME", ({ name }) => name],
@@ -20,6 +22,7 @@ export function addTemplates(program: Command, surroundings: Surroundings): void
           ["DESCRIPTION", ({ description, isBuiltIn }) => description ?? (isBuiltIn ? "built in" : "")],
         ]),
       );
+      if (typeof data?.nextCursor === "string") terminal.note("There are more; choose by --text.");
     });
   template
     .command("show")
