@@ -8,7 +8,7 @@ export interface CommandContext {
   readonly connection: Connection;
   readonly client: GengaClient;
   readonly terminal: Terminal;
-  /** Aborted by Ctrl-C. */
+  /** Aborted by Ctrl-C, and by the signals that end the process or its terminal. */
   readonly signal: AbortSignal;
 }
 

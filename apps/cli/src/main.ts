@@ -3,14 +3,23 @@ import { explain } from "./terminal/explain.ts";
 import { exitCodes } from "./terminal/exit-codes.ts";
 import { Terminal } from "./terminal/terminal.ts";
 
+// What has begun is ended in order: what was downloaded so far stays. A second signal ends the process at once.
 const interruption = new AbortController();
-process.once("SIGINT", () => {
-  interruption.abort(new Error("interrupted"));
-});
-// `genga ls | head` closes the pipe. Nobody reads any more, but what the command does it does to its end.
+let interruptedCode: number = exitCodes.interrupted;
+for (const [signal, code] of [
+  ["SIGINT", exitCodes.interrupted],
+  ["SIGTERM", exitCodes.terminated],
+  ["SIGHUP", exitCodes.hungUp],
+] as const)
+  process.once(signal, () => {
+    interruptedCode = code;
+    interruption.abort(new Error("interrupted"));
+  });
+// `genga ls | head` closes the pipe, and SIGHUP says that the terminal is gone. Nobody reads any more, but what the command does it
+// does to its end.
 for (const stream of [process.stdout, process.stderr])
   stream.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code !== "EPIPE") throw error;
+    if (error.code !== "EPIPE" && error.code !== "EIO") throw error;
   });
 
 const program = createProgram({
@@ -24,6 +33,6 @@ try {
 } catch (error) {
   const isJson = process.argv.includes("--json");
   process.exitCode = interruption.signal.aborted
-    ? exitCodes.interrupted
+    ? interruptedCode
     : explain(error, new Terminal(process.stdout, process.stderr, isJson));
 }

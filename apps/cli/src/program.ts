@@ -49,7 +49,7 @@ export function createProgram(surroundings: Surroundings): Command {
 const help = `
 Results are on standard output, all else on standard error. The key is GENGA_API_KEY, or what \`genga login\` keeps.
 Ends with 0; 1 not everything has completed; 2 wrong command line; 3 refused by the API; 4 the API is away; 5 --timeout is over;
-130 interrupted. Jobs go on when a command ends.
+130, 143, 129 ended by Ctrl-C, SIGTERM, SIGHUP. Jobs go on when a command ends.
 
 Examples:
   genga login https://genga.example

@@ -1,7 +1,6 @@
-import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
-import { chmod, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
-import { createServer } from "node:http";
+import { chmod, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { createServer, type IncomingHttpHeaders, type Server, type ServerResponse } from "node:http";
 import { type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,12 +9,13 @@ import { createTestDatabase, sleepWorkflow, startStack, type Stack, type TestDat
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import sharp from "sharp";
 import { z } from "zod";
-import { genga, type Ran, shell } from "./run-cli.ts";
+import { genga, graph, json, shell, withId } from "./run-cli.ts";
 
 let database: TestDatabase;
 let stack: Stack;
 let folder: string;
 let env: Record<string, string>;
+const servers: Server[] = [];
 
 beforeAll(async () => {
   database = await createTestDatabase({ migrate: (databaseUrl) => migrate({ databaseUrl }) });
@@ -24,27 +24,30 @@ beforeAll(async () => {
   env = { GENGA_URL: stack.url, GENGA_CONFIG: join(folder, "login.json") };
 }, 180_000);
 afterAll(async () => {
+  for (const server of servers) server.close();
   await stack.stop();
   await database.drop();
   await rm(folder, { recursive: true, force: true });
 }, 180_000);
 
-const graph = (color: number | string, prefix = "x"): string =>
-  `{"1": {"class_type": "EmptyImage", "inputs": {"width": 64, "height": 64, "batch_size": 1, "color": ${color}}},
-    "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "${prefix}"}}}`;
+/** A server in place of the API. @returns its address */
+async function answering(
+  answer: (path: string, response: ServerResponse, headers: IncomingHttpHeaders) => void,
+): Promise<string> {
+  const server = createServer((request, response) => {
+    response.setHeader("content-type", "application/json");
+    answer(request.url ?? "", response, request.headers);
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  servers.push(server);
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
 
 async function file(name: string, content: string): Promise<string> {
   const path = join(folder, name);
   await writeFile(path, content);
   return path;
 }
-
-function json<Shape>(ran: Ran, shape: z.ZodType<Shape>): Shape {
-  expect(ran).toMatchObject({ code: 0 });
-  return shape.parse(JSON.parse(ran.out));
-}
-
-const withId = z.looseObject({ id: z.string() });
 
 test("submit, watch and get follow each other in a shell, with nothing but the id between them", async () => {
   const path = await file("graph.json", graph(255));
@@ -76,9 +79,14 @@ test("a batch from lines of JSON keeps every digit, is counted first when asked,
   const [sky] = json(listed, z.looseObject({ jobs: z.array(withId) })).jobs;
   const response = await fetch(`${stack.url}/api/anime/jobs/${sky!.id}/parameters`);
   expect(await response.text()).toContain("18446744073709551615");
-  const zip = join(folder, "night.zip");
-  expect(await genga(["get", batch.id, "--zip", zip], { env })).toMatchObject({ code: 0 });
-  expect((await readFile(zip)).subarray(0, 2).toString()).toBe("PK");
+  // Into a folder that is made for it; the second one replaces nothing.
+  const zip = join(folder, "zips", "night.zip");
+  expect(await genga(["get", batch.id, "--zip", zip], { env })).toMatchObject({ code: 0, out: `${zip}\n` });
+  const content = await readFile(zip);
+  expect(content.subarray(0, 2).toString()).toBe("PK");
+  const again = await genga(["get", batch.id, "--zip", zip, "--json"], { env });
+  expect(json(again, z.object({ path: z.string() })).path).toBe(join(folder, "zips", "night (2).zip"));
+  expect(await readFile(zip)).toEqual(content);
 }, 180_000);
 
 test("fields of --param are not hidden by options that were not given, and options that say nothing are refused", async () => {
@@ -196,83 +204,6 @@ describe("exit codes tell a script", () => {
   });
 });
 
-describe("files", () => {
-  test("that an interrupted download left are gone on with; whole ones are not fetched again", async () => {
-    const path = await file("kept.json", graph(4_678_655));
-    const { id } = json(await genga(["submit", "--workflow", path, "--json"], { env }), withId);
-    await genga(["watch", id], { env });
-    const to = join(folder, "parts");
-    const get = ["get", id, "-o", to, "--names", "{name}.{ext}", "--json"];
-    const shape = z.object({
-      files: z.array(z.object({ path: z.string(), sha256: z.string(), wasThere: z.boolean() })),
-    });
-    const [first] = json(await genga(get, { env }), shape).files;
-    const content = await readFile(first!.path);
-    expect(createHash("sha256").update(content).digest("hex")).toBe(first!.sha256);
-
-    await rm(first!.path);
-    await writeFile(`${first!.path}.part`, content.subarray(0, 40));
-    expect(json(await genga(get, { env }), shape).files).toEqual([first]);
-    expect(await readFile(first!.path)).toEqual(content);
-    expect(json(await genga(get, { env }), shape).files).toEqual([{ ...first, wasThere: true }]);
-
-    // A part of another file is noticed, and not kept.
-    await rm(first!.path);
-    await writeFile(`${first!.path}.part`, Buffer.alloc(40, 1));
-    expect(await genga(get, { env })).toMatchObject({ code: 1 });
-    expect(await readdir(to)).toEqual([]);
-    expect(json(await genga(get, { env }), shape).files).toEqual([first]);
-  });
-
-  test("replace no other file, and find themselves again under their numbers", async () => {
-    const to = join(folder, "shared");
-    const get = (id: string): string[] => ["get", id, "-o", to, "--names", "same.{ext}", "--json"];
-    const shape = z.object({ files: z.array(z.object({ path: z.string(), wasThere: z.boolean() })) });
-    const ids: string[] = [];
-    for (const color of [11, 12]) {
-      const path = await file(`same-${color}.json`, graph(color));
-      const { id } = json(await genga(["submit", "--workflow", path, "--json"], { env }), withId);
-      expect(await genga(["watch", id], { env })).toMatchObject({ code: 0 });
-      ids.push(id);
-    }
-    const [one, two] = ids as [string, string];
-    const first = json(await genga(get(one), { env }), shape).files[0]!;
-    const kept = await readFile(first.path);
-    const second = json(await genga(get(two), { env }), shape).files[0]!;
-    expect([first.path, second.path]).toEqual([join(to, "same.png"), join(to, "same (2).png")]);
-    expect(await readFile(first.path)).toEqual(kept);
-    expect(json(await genga(get(two), { env }), shape).files).toEqual([{ ...second, wasThere: true }]);
-  }, 180_000);
-
-  test("stay in the folder, whatever projects and prompts are called", async () => {
-    const path = await file("named.json", graph(1));
-    const scene = "夕".repeat(100);
-    const args = [
-      "submit",
-      "--workflow",
-      path,
-      "--project",
-      "../../up",
-      "--shot",
-      "a/b\u202e",
-      "--scene",
-      scene,
-      "--json",
-    ];
-    const { id } = json(await genga(args, { env }), withId);
-    await genga(["watch", id], { env });
-    const to = join(folder, "inside");
-    const ran = await genga(["get", id, "-o", to, "--names", "{project}/{scene}/{prompt}-{shot}.{ext}"], {
-      env,
-    });
-    expect(ran).toMatchObject({ code: 0 });
-    expect(existsSync(ran.out.trim())).toBe(true);
-    expect(ran.out.startsWith(`${to}/`)).toBe(true);
-    expect(await genga(["get", id, "-o", to, "--names", "../{name}"], { env })).toMatchObject({ code: 2 });
-    expect(await genga(["get", id, "-o", to, "--names", "{colour}"], { env })).toMatchObject({ code: 2 });
-  });
-});
-
 describe("a login", () => {
   test("is readable for its user alone, is refused otherwise, and can be forgotten", async () => {
     const own = { GENGA_CONFIG: join(folder, "own", "login.json") };
@@ -304,22 +235,35 @@ describe("a login", () => {
 
   test("gives its key to the address that it was given for, and to no other", async () => {
     const seen: (string | undefined)[] = [];
-    const server = createServer((request, response) => {
-      seen.push(request.headers.authorization);
-      response.setHeader("content-type", "application/json");
-      const needsKey = request.headers.authorization === undefined;
-      const role = needsKey ? null : "submit";
+    const url = await answering((_path, response, { authorization }) => {
+      seen.push(authorization);
+      const role = authorization === undefined ? null : "submit";
       response.end(JSON.stringify({ tenant: "studio", role, keyName: "k", needsKey: true, jobs: [] }));
     });
-    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
     const own = { GENGA_CONFIG: join(folder, "keyed.json") };
     expect(await genga(["login", url], { env: own, input: "secret-key\n" })).toMatchObject({ code: 0 });
     await genga(["ls"], { env: own });
     await genga(["ls", "--url", url.replace("127.0.0.1", "localhost")], { env: own });
     expect(seen).toEqual([undefined, "Bearer secret-key", "Bearer secret-key", undefined]);
-    server.close();
   });
+});
+
+test("what was removed stops neither cancel nor retry, and what was done is told", async () => {
+  const [removed, done] = await Promise.all(
+    [21, 22].map(async (color) => {
+      const path = await file(`removed-${color}.json`, graph(color));
+      const { id } = json(await genga(["submit", "--workflow", path, "--json"], { env }), withId);
+      expect(await genga(["watch", id], { env })).toMatchObject({ code: 0 });
+      return id;
+    }),
+  );
+  await fetch(`${stack.url}/api/anime/jobs/${removed!}`, { method: "DELETE" });
+  for (const command of ["cancel", "retry"]) {
+    const ran = await genga([command, removed!, done!, "--json"], { env });
+    expect(ran.code).toBe(3);
+    expect(z.array(withId).parse(JSON.parse(ran.out))).toMatchObject([{ id: done }]);
+    expect(ran.err).toContain("job-removed");
+  }
 });
 
 test("templates, servers, models and completions are there", async () => {

@@ -1,14 +1,14 @@
 import { randomUUID } from "node:crypto";
 import { type AcceptedJob, GengaError } from "@genga/client";
 import { type Command } from "commander";
-import { contextOf, type Surroundings } from "../command-context.ts";
+import { type CommandContext, contextOf, type Surroundings } from "../command-context.ts";
 import { doingText, isBatch, labelOf, type State } from "../following/states.ts";
 import { objectText } from "../submission/json-text.ts";
 import { changesText } from "../submission/submission.ts";
 import { exitCodes } from "../terminal/exit-codes.ts";
-import { explain } from "../terminal/explain.ts";
+import { explain, isGone } from "../terminal/explain.ts";
 import { repeatable, watchAndExit } from "./shared.ts";
-import { thingOf } from "../following/things.ts";
+import { identified, thingOf } from "../following/things.ts";
 
 /** `cancel`, `retry` and `rerun`. */
 export function addActing(program: Command, surroundings: Surroundings): void {
@@ -25,26 +25,7 @@ export function addActing(program: Command, surroundings: Surroundings): void {
         `\nExample:\n  genga ls --status ${status} --json | jq -r '.jobs[].id' | xargs genga ${name}`,
       )
       .action(async (ids: string[], _options: unknown, command: Command) => {
-        const context = await contextOf(command, surroundings);
-        const { client, terminal, signal } = context;
-        const states: State[] = [];
-        let code: number = exitCodes.ok;
-        for (const id of ids) {
-          try {
-            await client[name](id, { signal });
-          } catch (error) {
-            if (!(error instanceof GengaError) || error.status === 0 || error.status >= 500) throw error;
-            // One that is refused stops none of the others.
-            const isDone = name === "cancel" && error.code.endsWith("already-ended");
-            if (!isDone) code = explain(error, terminal);
-            if (error.status === 404) continue;
-          }
-          const state = await thingOf(id, context);
-          states.push(state);
-          if (!terminal.isJson) terminal.line(standingText(state));
-        }
-        if (terminal.isJson) terminal.json(states);
-        surroundings.exitWith(code);
+        surroundings.exitWith(await actOn(ids, name, await contextOf(command, surroundings)));
       });
   program
     .command("rerun")
@@ -62,10 +43,41 @@ export function addActing(program: Command, surroundings: Surroundings): void {
         bodySerializer: () => objectText({ changes: changesText(options.param ?? []) }),
         signal,
       });
-      const accepted = data as AcceptedJob;
+      const accepted = identified(data as AcceptedJob | undefined);
       terminal.result(accepted, () => [accepted.id]);
       if (options.watch === true) await watchAndExit([accepted.id], undefined, context, surroundings);
     });
+}
+
+/** One that is refused stops none of the others. @returns the exit code */
+async function actOn(
+  ids: readonly string[],
+  name: "cancel" | "retry",
+  context: CommandContext,
+): Promise<number> {
+  const { client, terminal, signal } = context;
+  const states: State[] = [];
+  let code: number = exitCodes.ok;
+  const explainRefusal = (error: unknown): GengaError => {
+    if (!(error instanceof GengaError) || error.status === 0 || error.status >= 500) throw error;
+    const isDone = name === "cancel" && error.code.endsWith("already-ended");
+    if (!isDone) code = explain(error, terminal);
+    return error;
+  };
+  try {
+    for (const id of ids) {
+      const done = await client[name](id, { signal }).catch(explainRefusal);
+      if (isGone(done)) continue;
+      const state = await thingOf(id, context).catch(explainRefusal);
+      if (state instanceof GengaError) continue;
+      states.push(state);
+      if (!terminal.isJson) terminal.line(standingText(state));
+    }
+  } finally {
+    // Also after a failure: this much was done.
+    if (terminal.isJson) terminal.json(states);
+  }
+  return code;
 }
 
 function standingText(state: State): string {

@@ -1,10 +1,11 @@
 import { createHash, randomUUID } from "node:crypto";
 import { createReadStream, createWriteStream } from "node:fs";
-import { link, mkdir, rename, rm, stat } from "node:fs/promises";
-import { dirname } from "node:path";
+import { copyFile, mkdir, readdir, rename, rm, stat } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { type GengaClient, GengaError, type Output } from "@genga/client";
-import { numbered } from "./file-names.ts";
+import { folded, numbered } from "./file-names.ts";
+import { sizeOf, takeName } from "./take-name.ts";
 
 export interface FetchedFile {
   readonly path: string;
@@ -16,13 +17,13 @@ export interface FetchedFile {
  * Downloads an output to a file, which has its name only when it is whole and has the announced content. What an earlier, interrupted
  * call has left beside it (`.part`) is gone on with. No other file is replaced: where the name is taken by another content, or by
  * another output of this call, the file gets a number, and finds itself under it the next time.
- * @param mayTake whether a path is free in this call, and takes it
+ * @param taken the folded paths of this call; that of the file is added
  * @throws GengaError  @throws Error of the file system
  */
 export async function fetchFile(
   client: GengaClient,
   output: Output,
-  { path, mayTake, signal }: { path: string; mayTake: (path: string) => boolean; signal: AbortSignal },
+  { path, taken, signal }: { path: string; taken: Set<string>; signal: AbortSignal },
 ): Promise<FetchedFile> {
   await mkdir(dirname(path), { recursive: true });
   let count = 0;
@@ -30,11 +31,13 @@ export async function fetchFile(
     for (;;) {
       count += 1;
       const candidate = numbered(path, count);
-      if (!mayTake(candidate)) continue;
+      if (taken.has(folded(candidate))) continue;
       const size = await sizeOf(candidate);
-      if (size === undefined) return { path: candidate, wasThere: false };
-      if (size === output.bytes && (await sha256Of(candidate)) === output.sha256)
-        return { path: candidate, wasThere: true };
+      const wasThere = size === output.bytes && (await sha256Of(candidate)) === output.sha256;
+      // The file of another output, perhaps of one that this call comes to later.
+      if (size !== undefined && !wasThere) continue;
+      taken.add(folded(candidate));
+      return { path: candidate, wasThere };
     }
   };
   const chosen = await next();
@@ -47,8 +50,8 @@ export async function fetchFile(
 }
 
 /**
- * @returns a file of this process alone with the whole content. A leftover is taken by renaming it, so that two processes never write
- *   to the same file; what this one leaves when it is cut off has the common name again.
+ * @returns a file of this process alone with the whole content; two processes never write to the same file. What this one leaves when it
+ *   is cut off has the common name again, unless it is killed.
  */
 async function downloadPart(
   client: GengaClient,
@@ -58,7 +61,7 @@ async function downloadPart(
 ): Promise<string> {
   const left = `${path}.part`;
   const own = `${path}.${randomUUID().slice(0, 8)}.part`;
-  await rename(left, own).catch(() => undefined);
+  await takeLeftovers(path, { left, own });
   const have = (await sizeOf(own)) ?? 0;
   const isUsable = have > 0 && have < output.bytes;
   try {
@@ -74,27 +77,23 @@ async function downloadPart(
   }
 }
 
-/** @returns false if another file has the name meanwhile */
-async function takeName(part: string, path: string): Promise<boolean> {
-  try {
-    // Unlike a rename, it replaces nothing.
-    await link(part, path);
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === "EEXIST") return false;
-    // Some file systems have no links.
-    await rename(part, path);
-    return true;
-  }
-  await rm(part);
-  return true;
-}
+/** The client replaces a connection that is silent for a minute, so what has not grown for two was left by a process that is gone. */
+const abandonedMs = 120_000;
 
-async function sizeOf(path: string): Promise<number | undefined> {
-  try {
-    return (await stat(path)).size;
-  } catch {
-    return undefined;
+/** Takes the longest of what earlier calls left of a file, also of those that were killed, and removes the rest. */
+async function takeLeftovers(path: string, { left, own }: { left: string; own: string }): Promise<void> {
+  const base = basename(path);
+  const isLeftover = (name: string): boolean =>
+    name.startsWith(base) && /^\.[0-9a-f]{8}\.part$/.test(name.slice(base.length));
+  const names = await readdir(dirname(path));
+  await rename(left, own).catch(() => undefined);
+  for (const name of names.filter(isLeftover)) {
+    const old = join(dirname(path), name);
+    const found = await stat(old).catch(() => undefined);
+    if (found === undefined || Date.now() - found.mtimeMs < abandonedMs) continue;
+    // A copy: should its writer live after all, it does not write to what has a new owner.
+    if (found.size > ((await sizeOf(own)) ?? 0)) await copyFile(old, own).catch(() => undefined);
+    await rm(old, { force: true });
   }
 }
 

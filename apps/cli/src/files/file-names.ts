@@ -79,10 +79,16 @@ function valuesOf(job: JobDetail, output: Output): Record<NameField, string> {
 /** A name that every system takes, and that is not too long in bytes; its extension stays. */
 function safeSegment(filled: string): string {
   const name = filenamify(filled, { replacement: "_", maxLength: Number.MAX_SAFE_INTEGER });
-  const extension = extname(name);
-  let stem = name.slice(0, name.length - extension.length);
-  while (Buffer.byteLength(stem + extension) > segmentBytesMax) stem = Array.from(stem).slice(0, -1).join("");
-  return (stem.trimEnd() || "_") + extension;
+  const extension = extensionIn(name);
+  const stem = name.slice(0, name.length - extension.length);
+  const room = new Uint8Array(segmentBytesMax - extension.length);
+  const { read } = new TextEncoder().encodeInto(stem, room);
+  return (stem.slice(0, read).trimEnd() || "_") + extension;
+}
+
+/** With its dot. What follows a dot in a sentence is no extension. */
+function extensionIn(path: string): string {
+  return /(?<=[^/])\.[A-Za-z0-9]{1,16}$/.exec(path)?.[0] ?? "";
 }
 
 function extensionOf({ mediaType, filename }: Output): string {
@@ -91,7 +97,7 @@ function extensionOf({ mediaType, filename }: Output): string {
 
 /** A path for each number: `a.png`, `a (2).png`, … */
 export function numbered(path: string, count: number): string {
-  const extension = extname(path);
+  const extension = extensionIn(path);
   return count === 1 ? path : `${path.slice(0, path.length - extension.length)} (${count})${extension}`;
 }
 

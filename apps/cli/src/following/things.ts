@@ -1,5 +1,6 @@
 import { type BatchDetail, GengaError, type Job, type JobDetail } from "@genga/client";
 import { type CommandContext } from "../command-context.ts";
+import { ForeignAnswerError } from "../terminal/exit-codes.ts";
 
 /** A job or a batch, whichever has the id. @throws GengaError */
 export async function thingOf(
@@ -7,7 +8,7 @@ export async function thingOf(
   { client, signal }: CommandContext,
 ): Promise<JobDetail | BatchDetail> {
   try {
-    return await client.job(id, { signal });
+    return identified(await client.job(id, { signal }));
   } catch (error) {
     if (!(error instanceof GengaError) || error.code !== "job-not-found") throw error;
     try {
@@ -17,6 +18,12 @@ export async function thingOf(
       throw other instanceof GengaError && other.code === "batch-not-found" ? error : other;
     }
   }
+}
+
+/** What Genga answers about a thing has its id. @throws ForeignAnswerError */
+export function identified<Thing extends { readonly id: string }>(answer: Thing | undefined): Thing {
+  if (typeof answer?.id !== "string") throw new ForeignAnswerError();
+  return answer;
 }
 
 /** Asked for at once. */

@@ -11,11 +11,18 @@ export const exitCodes = {
   away: 4,
   /** `--timeout` is over. */
   timeout: 5,
-  /** Ctrl-C, as shells count it. */
+  /** Ctrl-C, and the signals that end a process or its terminal, as shells count them. */
   interrupted: 130,
+  terminated: 143,
+  hungUp: 129,
 } as const;
 
 /** The command line, or a file that it names, is wrong. */
 export class UsageError extends Error {
   override readonly name = "UsageError";
+}
+
+/** Something answers at the address that is not Genga's API. */
+export class ForeignAnswerError extends Error {
+  override readonly name = "ForeignAnswerError";
 }

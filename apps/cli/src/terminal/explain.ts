@@ -1,6 +1,6 @@
 import { GengaError } from "@genga/client";
 import { CommanderError } from "commander";
-import { exitCodes, UsageError } from "./exit-codes.ts";
+import { exitCodes, ForeignAnswerError, UsageError } from "./exit-codes.ts";
 import { type Terminal } from "./terminal.ts";
 
 /** Says what went wrong, and what to do where that is known. @returns the exit code */
@@ -16,7 +16,7 @@ export function explain(error: unknown, terminal: Terminal): number {
     terminal.failure("the time is over; the jobs go on.");
     return exitCodes.timeout;
   }
-  if (error instanceof SyntaxError) {
+  if (error instanceof SyntaxError || error instanceof ForeignAnswerError) {
     terminal.failure("the answer is none of Genga's API. Does the address lead to it?");
     return exitCodes.away;
   }
@@ -33,8 +33,13 @@ function explainRefusal(error: GengaError, terminal: Terminal): number {
     if (hint !== undefined) terminal.note(hint);
   }
   if (code === "content-mismatch") return exitCodes.notCompleted;
-  const isAway = status === 0 || status >= 500 || status === 429 || code === "unexpected-answer";
+  const isAway = [0, 408, 429].includes(status) || status >= 500 || code === "unexpected-answer";
   return isAway ? exitCodes.away : exitCodes.refused;
+}
+
+/** Whether something was removed, or never was. */
+export function isGone(error: unknown): error is GengaError {
+  return error instanceof GengaError && (error.status === 404 || error.status === 410);
 }
 
 const hints: readonly (readonly [status: number, hint: string])[] = [
