@@ -9,7 +9,7 @@ import { createTestDatabase, sleepWorkflow, startStack, type Stack, type TestDat
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import sharp from "sharp";
 import { z } from "zod";
-import { genga, graph, json, shell, withId } from "./run-cli.ts";
+import { genga, gengaOnTerminal, graph, json, shell, withId } from "./run-cli.ts";
 
 let database: TestDatabase;
 let stack: Stack;
@@ -176,6 +176,7 @@ describe("exit codes tell a script", () => {
     ],
     ["a time beyond all timers", ["watch", "x", "--timeout", "600h"], {}, 2, /up to 480h/],
     ["an address with a password", ["ls"], { GENGA_URL: "http://a:b@127.0.0.1:9" }, 2, /holds a password/],
+    ["a kept login that cannot be read", ["ls"], { GENGA_CONFIG: tmpdir() }, 2, /cannot read .*EISDIR/],
   ])("%s", async (_what, args, more, code, message) => {
     const ran = await genga(args, { env: { ...env, ...more } });
     expect([ran.code, ran.out]).toEqual([code, ""]);
@@ -189,6 +190,31 @@ describe("exit codes tell a script", () => {
     });
     expect(ran).toMatchObject({ code: 2, out: "" });
     expect(ran.err).toContain("line 2 of - is not JSON");
+  });
+
+  test("a line that is not UTF-8, which is not submitted altered", async () => {
+    const line = '{"type": "image", "prompt": "café"}\n';
+    const input = Buffer.concat([Buffer.from(line), Buffer.from(line, "latin1")]);
+    const ran = await genga(["submit", "--jobs", "-"], { env, input });
+    expect(ran).toMatchObject({ code: 2, out: "" });
+    expect(ran.err).toContain("line 2 of - is not UTF-8");
+    const args = ["submit", "--jobs", "-", "--dry-run"];
+    expect(await genga(args, { env, input: `\ufeff${line}` })).toMatchObject({ code: 0 });
+  });
+
+  test("something else than Genga that answers with JSON", async () => {
+    const url = await answering((path, response) => {
+      if (path.includes("/models")) response.writeHead(408);
+      response.end('{"status": "ok"}');
+    });
+    const own = { GENGA_URL: url, GENGA_CONFIG: join(folder, "foreign.json") };
+    for (const args of [["submit", "--prompt", "x"], ["show", "x"], ["login"], ["whoami"]]) {
+      const ran = await genga(args, { env: own });
+      expect([args, ran.code, ran.out]).toEqual([args, 4, ""]);
+      expect(ran.err).toContain("none of Genga's API");
+    }
+    expect(existsSync(own.GENGA_CONFIG)).toBe(false);
+    expect(await genga(["models"], { env: own })).toMatchObject({ code: 4, out: "" });
   });
 
   test("the end of the time, while the job goes on", async () => {
@@ -245,6 +271,45 @@ describe("a login", () => {
     await genga(["ls"], { env: own });
     await genga(["ls", "--url", url.replace("127.0.0.1", "localhost")], { env: own });
     expect(seen).toEqual([undefined, "Bearer secret-key", "Bearer secret-key", undefined]);
+  });
+
+  test("takes the first line of standard input, and tells nobody what it holds", async () => {
+    const keyed = await stack.startApi({ API_KEYS: "studio:submit:genga-cli-first-line-0123456789abcdef" });
+    const url = String(keyed.details["url"]);
+    const own = { GENGA_CONFIG: join(folder, "lines.json") };
+    const input = "genga-cli-first-line-0123456789abcdef\nurl: genga.example\n";
+    expect(await genga(["login", url], { env: own, input })).toMatchObject({ code: 0 });
+    expect(await genga(["whoami"], { env: own })).toMatchObject({ code: 0 });
+    for (const args of [["ls"], ["ls", "--json"], ["mcp"]]) {
+      const ran = await genga(args, { env: { ...own, GENGA_URL: url, GENGA_API_KEY: input } });
+      expect([ran.code, ran.out]).toEqual([2, ""]);
+      expect(ran.err).toContain("GENGA_API_KEY is no API key");
+      expect(ran.err).not.toContain("first-line");
+    }
+    const spaced = await genga(["login", url], { env: own, input: "first-line of prose\n" });
+    expect(spaced).toMatchObject({ code: 2, out: "" });
+    expect(spaced.err).not.toContain("first-line");
+  });
+
+  test("needs a key, which Ctrl-D does not give", async () => {
+    const keyed = await stack.startApi({ API_KEYS: "studio:submit:genga-cli-asked-0123456789abcdef" });
+    const url = String(keyed.details["url"]);
+    const own = { GENGA_CONFIG: join(folder, "asked.json") };
+    const left = await gengaOnTerminal(["login", url], "\u0004", { env: own });
+    expect(left).toMatchObject({ code: 2, out: expect.stringContaining("no key was given") });
+    const given = await gengaOnTerminal(["login", url], "genga-cli-asked-0123456789abcdef\r", { env: own });
+    expect(given).toMatchObject({ code: 0, out: expect.not.stringContaining("asked-0123") });
+  });
+
+  test("is in the user's folder where GENGA_CONFIG is set to nothing", async () => {
+    const own = { GENGA_CONFIG: "", XDG_CONFIG_HOME: join(folder, "config") };
+    const { path } = json(
+      await genga(["login", stack.url, "--json"], { env: own }),
+      z.looseObject({ path: z.string() }),
+    );
+    expect(existsSync(path)).toBe(true);
+    expect(await genga(["logout"], { env: own })).toMatchObject({ code: 0 });
+    expect(existsSync(path)).toBe(false);
   });
 });
 

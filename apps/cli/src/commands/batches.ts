@@ -3,6 +3,7 @@ import { type AcceptedBatch } from "@genga/client";
 import { type Command, Option } from "commander";
 import { contextOf, type Surroundings } from "../command-context.ts";
 import { doingText } from "../following/states.ts";
+import { identified } from "../following/things.ts";
 import { tableOf } from "../terminal/table.ts";
 import { sinceText } from "../terminal/times.ts";
 import { batchLines } from "./look.ts";
@@ -85,7 +86,7 @@ function addChanges(batch: Command, surroundings: Surroundings): void {
         body: options,
         signal,
       });
-      const accepted = data as AcceptedBatch;
+      const accepted = identified(data as AcceptedBatch | undefined);
       terminal.result(accepted, () => [accepted.id]);
     });
 }

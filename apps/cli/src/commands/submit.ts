@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { type AcceptedBatch, type AcceptedJob, type CheckedBatch } from "@genga/client";
 import { type Command } from "commander";
 import { type CommandContext, contextOf, type Surroundings } from "../command-context.ts";
+import { identified } from "../following/things.ts";
 import { objectText } from "../submission/json-text.ts";
 import { submissionOf, type Submission, type SubmitOptions } from "../submission/submission.ts";
 import { UsageError } from "../terminal/exit-codes.ts";
@@ -68,7 +69,7 @@ async function send(
     bodySerializer: () => objectText(fields),
     signal,
   });
-  return data as AcceptedJob | AcceptedBatch;
+  return identified(data as AcceptedJob | AcceptedBatch | undefined);
 }
 
 async function check(

@@ -1,4 +1,5 @@
 import { UsageError } from "../terminal/exit-codes.ts";
+import { settingOf } from "./environment.ts";
 import { loginPath, readLogin } from "./kept-login.ts";
 
 export interface Connection {
@@ -17,17 +18,26 @@ export async function connectionOf(
   options: { readonly url?: string | undefined },
   env: NodeJS.ProcessEnv,
 ): Promise<Connection> {
-  const given = options.url ?? setOf(env["GENGA_URL"]);
-  const key = setOf(env["GENGA_API_KEY"]);
+  const given = options.url ?? settingOf(env, "GENGA_URL");
+  const key = settingOf(env, "GENGA_API_KEY");
   const kept = given !== undefined && key !== undefined ? null : await readLogin(loginPath(env));
   const url = checkedUrl(given ?? kept?.url ?? defaultUrl);
   const isKept = kept !== null && checkedUrl(kept.url) === url;
-  return { url, key: key ?? (isKept ? kept.key : undefined) };
+  if (key !== undefined) return { url, key: checkedKey(key, "GENGA_API_KEY") };
+  return { url, key: isKept && kept.key !== undefined ? checkedKey(kept.key, "The kept key") : undefined };
 }
 
-/** An empty variable is one that is not set. */
-function setOf(value: string | undefined): string | undefined {
-  return value === "" ? undefined : value;
+/**
+ * A key without the spaces and line breaks around it.
+ * @param from what the message calls it; the key itself is never told
+ * @throws UsageError
+ */
+export function checkedKey(text: string, from: string): string {
+  const key = text.trim();
+  if (/^[\x21-\x7e]+$/.test(key)) return key;
+  throw new UsageError(
+    `${from} is no API key: a key is of printable ASCII characters, without spaces and line breaks.`,
+  );
 }
 
 /** @returns without a slash at the end @throws UsageError */

@@ -4,6 +4,7 @@ import { dirname, join } from "node:path";
 import envPaths from "env-paths";
 import { z } from "zod";
 import { UsageError } from "../terminal/exit-codes.ts";
+import { settingOf } from "./environment.ts";
 
 const loginSchema = z.object({ url: z.url(), key: z.string().min(1).optional() });
 
@@ -12,24 +13,26 @@ export type KeptLogin = z.infer<typeof loginSchema>;
 
 /** In the user's folder for settings, unless GENGA_CONFIG names a file. */
 export function loginPath(env: NodeJS.ProcessEnv): string {
-  return env["GENGA_CONFIG"] ?? join(envPaths("genga", { suffix: "" }).config, "login.json");
+  return settingOf(env, "GENGA_CONFIG") ?? join(envPaths("genga", { suffix: "" }).config, "login.json");
 }
 
 /**
  * @returns null if there is none
- * @throws UsageError if others may read it, or if it is damaged
+ * @throws UsageError if others may read it, or if it cannot be read or is damaged
  */
 export async function readLogin(path: string): Promise<KeptLogin | null> {
   let text: string;
+  let mode: number;
   try {
-    // As ssh does: a key that others could read is not used as if nothing were wrong.
-    if (process.platform !== "win32" && ((await stat(path)).mode & 0o077) !== 0)
-      throw new UsageError(`${path} can be read by other users, and holds a key: chmod 600 ${path}`);
     text = await readFile(path, "utf8");
+    mode = (await stat(path)).mode;
   } catch (error) {
     if (error instanceof Error && "code" in error && error.code === "ENOENT") return null;
-    throw error;
+    throw new UsageError(`cannot read ${path}: ${error instanceof Error ? error.message : String(error)}`);
   }
+  // As ssh does: a key that others could read is not used as if nothing were wrong.
+  if (process.platform !== "win32" && (mode & 0o077) !== 0)
+    throw new UsageError(`${path} can be read by other users, and holds a key: chmod 600 ${path}`);
   try {
     return loginSchema.parse(JSON.parse(text));
   } catch {

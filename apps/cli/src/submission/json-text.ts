@@ -1,6 +1,7 @@
+import { isUtf8 } from "node:buffer";
 import { readFile } from "node:fs/promises";
 import { addAbortSignal } from "node:stream";
-import { text as textOf } from "node:stream/consumers";
+import { buffer as bufferOf } from "node:stream/consumers";
 import { UsageError } from "../terminal/exit-codes.ts";
 
 // Bodies are put together as text, so that a seed of 20 digits, or 1.0, arrives at the API as somebody wrote it.
@@ -38,11 +39,18 @@ export function checkedJson(text: string, from: string): JsonText {
   }
 }
 
-/** A file's text, or that of standard input for `-`. @throws UsageError */
+/** A file's text, or that of standard input for `-`. @throws UsageError, also where it would not arrive as it was written */
 export async function readText(path: string, signal: AbortSignal): Promise<string> {
-  if (path === "-") return (await textOf(addAbortSignal(signal, process.stdin))).replace(/^\uFEFF/, "");
+  const bytes = await (path === "-" ? bufferOf(addAbortSignal(signal, process.stdin)) : readBytes(path));
+  if (isUtf8(bytes)) return bytes.toString().replace(/^\uFEFF/, "");
+  const lines = bytes.toString("latin1").split("\n");
+  const at = lines.findIndex((line) => !isUtf8(Buffer.from(line, "latin1")));
+  throw new UsageError(`line ${at + 1} of ${path} is not UTF-8.`);
+}
+
+async function readBytes(path: string): Promise<Buffer> {
   try {
-    return (await readFile(path, "utf8")).replace(/^\uFEFF/, "");
+    return await readFile(path);
   } catch (error) {
     throw new UsageError(`cannot read ${path}: ${error instanceof Error ? error.message : String(error)}`);
   }
