@@ -124,6 +124,11 @@ describe("a prompt that has ended before its server's messages are read", () => 
     await recordEnd(leased);
     say(leased, ...begin, ...steps, "ended");
     expect((await client.untilEnd(promptId)).map(nameOf)).toEqual(whole);
+test("a client whose id has a NUL is refused, and those that come later are greeted", async () => {
+  await expect(connect("\0")).rejects.toThrow("The socket closed");
+  await (await connect("after")).close();
+});
+
     await client.close();
   });
 

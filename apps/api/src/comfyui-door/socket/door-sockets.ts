@@ -63,7 +63,8 @@ export class DoorSockets {
   ): void {
     const said = new URL(request.url ?? "/", "http://door").searchParams.get("clientId") ?? "";
     const tenantId = principal.tenant.id;
-    if (said.length > clientIdMax) {
+    // PostgreSQL has no texts with NUL.
+    if (said.length > clientIdMax || said.includes("\0")) {
       refuse(socket, "400 Bad Request");
       return;
     }

@@ -93,3 +93,54 @@ test("a prompt that is run again at once is told live, also if its messages come
     await door.close();
   }
 });
+
+test("a client that cannot be greeted is closed, and those after it are greeted", async () => {
+  const heard: string[] = [];
+  let onHeard = (): void => undefined;
+  const parts = {
+    prompts: { findByJobs: () => Promise.resolve([]) },
+    clients: {
+      countOpen: () => Promise.resolve({ active: 0, untold: [] }),
+      findRunning: (_tenantId: string, clientId: string) =>
+        clientId === "odd" ? Promise.reject(new Error("no such text")) : Promise.resolve([]),
+      listUntold: () => Promise.resolve([]),
+      forgetEnds: () => Promise.resolve(),
+    },
+    messages: {
+      listen: () => ({ live: Promise.resolve(), end: () => undefined }),
+      note: () => undefined,
+    },
+    feed: { hear: () => () => undefined },
+    endTeller: { read: () => Promise.resolve(new Map()), tell: () => Promise.resolve() },
+    log: { warn: () => undefined, error: () => undefined },
+  };
+  const door = new TenantDoor("tenant", parts);
+  const socketOf = (clientId: string): ClientSocket => {
+    const take = (what: string): void => {
+      heard.push(`${clientId} ${what}`);
+      onHeard();
+    };
+    return {
+      ...{ id: clientId, openedAt: 0, clientId, keyName: "key", isOpen: true },
+      greet: () => {
+        take("greeted");
+      },
+      close: (code: number) => {
+        take(`closed ${code}`);
+      },
+    } as unknown as ClientSocket;
+  };
+  try {
+    const both = new Promise<void>((resolve) => {
+      onHeard = () => {
+        if (heard.includes("plain greeted")) resolve();
+      };
+    });
+    door.add(socketOf("odd"));
+    door.add(socketOf("plain"));
+    await both;
+    expect(heard).toEqual(["odd closed 1011", "plain greeted"]);
+  } finally {
+    await door.close();
+  }
+});

@@ -16,6 +16,7 @@ import { Conversations } from "./conversations.ts";
 import { DueEnds } from "./due-ends.ts";
 import { EndSearch } from "./end-search.ts";
 import { type EndTeller } from "./end-teller.ts";
+import { Greetings } from "./greetings.ts";
 import { Inbox } from "./inbox.ts";
 import { KnownPrompts } from "./known-prompts.ts";
 import { type LivePrompt } from "./live-prompt.ts";
@@ -58,7 +59,7 @@ export class TenantDoor {
   readonly #endHearing: () => void;
   readonly #running: Promise<void>;
   #subscribed: Promise<unknown> | undefined;
-  #greetings: ClientSocket[] = [];
+  readonly #greetings: Greetings;
   readonly #inbox = new Inbox();
   readonly #ends = new DueEnds();
   readonly #queueNews: QueueNews;
@@ -72,6 +73,7 @@ export class TenantDoor {
   constructor(tenantId: string, parts: TenantDoorParts) {
     this.#tenantId = tenantId;
     this.#with = parts;
+    this.#greetings = new Greetings((socket) => this.#greet(socket), parts.log);
     this.#prompts = new KnownPrompts(tenantId, parts);
     this.#audience = new Audience((keyName, clientIds) =>
       parts.clients.countOpen(tenantId, keyName, clientIds),
@@ -113,14 +115,14 @@ export class TenantDoor {
 
   /** Greets a client, and serves it from then on. */
   add(socket: ClientSocket): void {
-    this.#greetings.push(socket);
+    this.#greetings.add(socket);
     this.#wakeUp.wake();
   }
 
   /** The socket has closed. */
   remove(socket: ClientSocket): void {
     this.#audience.leave(socket);
-    this.#greetings = this.#greetings.filter((greeted) => greeted !== socket);
+    this.#greetings.remove(socket);
   }
 
   /** Resolves when it is noted what clients were told. */
@@ -164,12 +166,7 @@ export class TenantDoor {
     this.#audience.tellQuiet(now);
     await this.#tellEnds(now);
     await this.#forget();
-    // One that could not be greeted, because the database was away, is greeted in the next round.
-    for (let socket = this.#greetings[0]; socket !== undefined; socket = this.#greetings[0]) {
-      const greeted = socket;
-      if (socket.isOpen) await this.#greet(socket);
-      this.#greetings = this.#greetings.filter((other) => other !== greeted);
-    }
+    await this.#greetings.greetAll();
     if (this.#search.at <= performance.now()) {
       await this.#search.look();
       this.#conversations.look(performance.now());
