@@ -273,3 +273,27 @@ describe("an end that is told later", () => {
     await client.close();
   });
 });
+
+  test("has the picture of ETN_SendImageWebSocket without metadata, and then what the node returns", async () => {
+    const promptId = await post("krita", "studio", "ETN_SendImageWebSocket");
+    const leased = await run(promptId);
+    const body = await png("#ff0000");
+    await api.worker.complete(leased, [{ filename: "door_00001_.png", body }]);
+    const client = await connect("krita", { flags: true });
+    const told = await client.untilEnd(promptId);
+    const from = client.heard.indexOf(told[0]!);
+    expect(
+      client.heard
+        .slice(from)
+        .filter(({ type }) => type !== "status")
+        .map(nameOf),
+    ).toEqual([
+      ...[...begin, "executing 7", "binary 1 image/png", "executed 7", "execution_success", "executing null"],
+    ]);
+    const picture = { source: "websocket", "content-type": "image/png", type: "output" };
+    const output = { images: [picture] };
+    expect(told.find(({ type }) => type === "executed")?.data).toMatchObject({ output });
+    const history = await fetch(`${door}/history/${promptId}`, { headers: bearer("studio") });
+    expect(await history.json()).toMatchObject({ [promptId]: { outputs: { 7: output } } });
+    await client.close();
+  });

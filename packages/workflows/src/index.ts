@@ -21,6 +21,7 @@ export { outputOptionsOf, type OutputOptions } from "./parameters/output-options
 export { problemsOf, shorten } from "./parameters/parameter-problems.ts";
 export { WorkflowGenerator } from "./building/workflow-generator.ts";
 export { type NodeClassRules } from "./judging/node-class-rules.ts";
+export { socketClasses } from "./judging/socket-classes.ts";
 export { isTemporaryNode } from "./judging/temporary-outputs.ts";
 export { createWorkflowResolver, type WorkflowResolverOptions } from "./judging/workflow-resolver.ts";
 export { lackOf, meets, missingLabels, type ServerLack } from "./judging/server-lack.ts";

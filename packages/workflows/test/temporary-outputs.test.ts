@@ -1,6 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
 import { createWorkflowResolver, type KnownServer } from "@genga/workflows";
-import { everything, serverWith } from "./recorded-servers.ts";
+import { coreNodes, everything, objectInfoOf, serverWith } from "./recorded-servers.ts";
 
 const known = [serverWith("a", everything)];
 
@@ -72,6 +72,16 @@ describe("no such warning is given", () => {
     const warnings = await warningsOf(workflow, { ...options });
     expect(warnings.filter((warning) => warning.includes("stored"))).toEqual([]);
   });
+});
+
+test("a node that sends its pictures to a socket is warned of beside one that saves", async () => {
+  const swarm = { class_type: "SwarmSaveImageWS", inputs: { images: ["1", 0] } };
+  const definition = { input: { required: { images: ["IMAGE"] } }, output: [], output_node: true };
+  const servers = [serverWith("swarm", objectInfoOf(coreNodes, { SwarmSaveImageWS: definition }))];
+  const warnings = await warningsOf({ "1": image, "2": swarm, "3": save, "4": preview }, { servers });
+  expect(warnings).toContainEqual(
+    expect.stringMatching(/^What node 2 \(SwarmSaveImageWS\) makes will not be stored/),
+  );
 });
 
 test("a graph that only sends its pictures to a socket is warned of: nothing can keep those", async () => {

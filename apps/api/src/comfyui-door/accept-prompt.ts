@@ -11,6 +11,7 @@ import {
   type Principal,
   type UploadFinder,
 } from "@genga/jobs";
+import { socketClasses } from "@genga/workflows";
 import { sha256 } from "../accepting/hold-claim.ts";
 import { parseJsonBytes } from "../http/json-body.ts";
 import { RefusedError } from "../http/problem-document.ts";
@@ -219,7 +220,8 @@ function refusalOfFiles(
 function outputNodesOf({ graph, targets }: ReadPrompt, { isKnown, definitionOf }: ServersView): string[] {
   const ids = Object.entries(graph).flatMap(([id, node]) => {
     if (!isNode(node)) return [];
-    return !isKnown || definitionOf(node.class_type)?.isOutputNode === true ? [id] : [];
+    const isSaved = socketClasses.has(node.class_type);
+    return !isKnown || isSaved || definitionOf(node.class_type)?.isOutputNode === true ? [id] : [];
   });
   if (targets === null) return ids;
   const chosen = ids.filter((id) => targets.includes(id));

@@ -1,4 +1,4 @@
-import { parseExactJson, stringifyExactJson, uncountedName, type Workflow } from "@genga/comfyui";
+import { parseExactJson, rawMembers, stringifyExactJson, uncountedName, type Workflow } from "@genga/comfyui";
 import {
   doorFileSource,
   type DoorFileName,
@@ -11,7 +11,7 @@ import {
 } from "@genga/jobs";
 import { isTemporaryNode } from "@genga/workflows";
 import { shownNumber } from "./prompt-number.ts";
-import { withoutRewrites } from "./rewrite-graph.ts";
+import { listsPictures, withoutRewrites } from "./rewrite-graph.ts";
 import { isNewer } from "./server-version.ts";
 
 export interface DoorHistoryParts {
@@ -44,7 +44,30 @@ export class DoorHistory {
 
   /** An entry without the prompt itself: its outputs, and how it ended. */
   async endingOf(prompt: EndedDoorPrompt): Promise<string> {
-    return prompt.entry ?? JSON.stringify(await this.#untold(prompt));
+    const told = prompt.entry ?? JSON.stringify(await this.#untold(prompt));
+    const listed = prompt.socketNodes.filter((nodeId) => listsPictures(prompt, nodeId));
+    return listed.length === 0 || prompt.status !== "completed"
+      ? told
+      : await this.#withPictures(prompt, told, listed);
+  }
+
+  /** Adds what these nodes return besides the pictures that they send to the socket. */
+  async #withPictures(
+    { tenantId, jobId }: EndedDoorPrompt,
+    told: string,
+    listed: readonly string[],
+  ): Promise<string> {
+    const stored = await this.#parts.jobs.of(tenantId).listOutputs(jobId);
+    const members = rawMembers(told);
+    const outputs = rawMembers(members.get("outputs") ?? "{}");
+    for (const id of listed) {
+      const pictures = stored.filter(({ nodeId, kind }) => nodeId === id && kind === "file");
+      const images = pictures.map(({ mediaType }) => ({
+        ...{ source: "websocket", "content-type": mediaType, type: "output" },
+      }));
+      outputs.set(id, JSON.stringify({ images }));
+    }
+    return rawObject(members.set("outputs", rawObject(outputs)));
   }
 
   /** The entry of a prompt whose end no server told: it timed out, was cancelled, or its worker is of an older version. */
@@ -109,6 +132,10 @@ export function promptTexts(
   const given = (extraData ?? "{}").trim().slice(1, -1).trim();
   const extra = given === "" ? own : own === "{}" ? `{${given}}` : `{${given},${own.slice(1)}`;
   return { graph, extraData: extra };
+}
+
+function rawObject(members: ReadonlyMap<string, string>): string {
+  return `{${[...members].map(([name, raw]) => `${JSON.stringify(name)}:${raw}`).join()}}`;
 }
 
 function placesOf(outputs: readonly JobOutput[]): { output: JobOutput; source: string }[] {

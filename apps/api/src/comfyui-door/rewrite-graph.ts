@@ -4,10 +4,12 @@ import {
   type DoorFile,
   type DoorFileName,
   type DoorFiles,
+  type DoorPrompt,
   type DoorRewrite,
   type JobReader,
   type UploadFinder,
 } from "@genga/jobs";
+import { socketClasses } from "@genga/workflows";
 import { outputOfSource, readFileValue } from "./file-names.ts";
 import { isNode } from "./read-prompt.ts";
 import { serverError, type ServerError } from "./server-refusal.ts";
@@ -36,7 +38,6 @@ interface NamedFile {
   name: DoorFileName | undefined;
 }
 
-const socketClass = "SaveImageWebsocket";
 const savingClass = "SaveImage";
 
 /**
@@ -51,8 +52,9 @@ export async function rewriteGraph(
   const [graph, rewrites]: [Record<string, unknown>, DoorRewrite[]] = [{ ...given }, []];
   const socketNodes: string[] = [];
   for (const [nodeId, node] of Object.entries(given)) {
-    if (!isNode(node) || node.class_type !== socketClass) continue;
-    const inputs = { ...node.inputs, filename_prefix: "ComfyUI" };
+    if (!isNode(node) || !socketClasses.has(node.class_type)) continue;
+    const { images } = node.inputs;
+    const inputs = { ...(images !== undefined && { images }), filename_prefix: "ComfyUI" };
     graph[nodeId] = { ...node, class_type: savingClass, inputs };
     rewrites.push({ nodeId, said: node });
     socketNodes.push(nodeId);
@@ -85,6 +87,17 @@ export function withoutRewrites(
     else if (isNode(node)) shown[nodeId] = { ...node, inputs: { ...node.inputs, [input]: said } };
   }
   return shown;
+}
+
+/** Whether a server lists the pictures that this node sends to the socket: then it sends them without metadata. */
+export function listsPictures({ rewrites }: Pick<DoorPrompt, "rewrites">, nodeId: string): boolean {
+  return rewrites.some(
+    (rewrite) =>
+      rewrite.nodeId === nodeId &&
+      rewrite.input === undefined &&
+      isNode(rewrite.said) &&
+      socketClasses.get(rewrite.said.class_type)?.isListed === true,
+  );
 }
 
 /** The inputs that name files to load. */

@@ -30,7 +30,7 @@ export interface NewDoorPrompt {
   targets: string[] | null;
   /** The output nodes of the graph that run. */
   outputNodes: string[];
-  /** Nodes that were `SaveImageWebsocket`: their pictures are sent to the client as frames. */
+  /** Nodes whose pictures are sent to the client as frames: those of `SaveImageWebsocket`, and of classes like it. */
   socketNodes: string[];
   rewrites: DoorRewrite[];
   /** No known server can run its graph to the end, and some take it: then it fails as on a server. */

@@ -81,7 +81,7 @@ export interface DoorRun {
   promptId: string;
   /** The server runs only these output nodes; `null` = all. */
   targets: string[] | null;
-  /** Nodes that were `SaveImageWebsocket` in the client's graph. */
+  /** Nodes that send their pictures as frames in the client's graph. */
   socketNodes: string[];
 }
 

@@ -1,5 +1,6 @@
 import { type ObjectInfo, type Workflow } from "@genga/comfyui";
 import { namesOf, outputNodesOf } from "./output-nodes.ts";
+import { socketClasses, unkeptClasses } from "./socket-classes.ts";
 
 /**
  * Output nodes whose files are always temporary, by class, since `/object_info` does not show this. From the source of
@@ -32,7 +33,8 @@ const savingInputs: ReadonlyMap<string, string> = new Map([
  * socket message.
  */
 export const silentClasses: ReadonlySet<string> = new Set([
-  "SaveImageWebsocket",
+  ...socketClasses.keys(),
+  ...unkeptClasses,
   "CheckpointSave",
   "ImageOnlyCheckpointSave",
   "CLIPSave",
@@ -48,7 +50,7 @@ export const silentClasses: ReadonlySet<string> = new Set([
 
 /**
  * Warns about a graph that succeeds and leaves nothing to fetch, since its outputs are all temporary or stay on the
- * server. Returns no warning if one output node is of a class that may leave an output.
+ * server; and about nodes whose results go to a socket only, beside others that are stored.
  *
  * @param objectInfo says which nodes are output nodes; without it, nodes whose results no other node uses count
  */
@@ -60,14 +62,23 @@ export function warningOfTemporaryOutputs(
   const outputs = outputNodesOf(workflow, objectInfo);
   const temporary = outputs.filter(([, node]) => isTemporaryNode(node));
   const silent = outputs.filter(([, { class_type: classType }]) => silentClasses.has(classType));
-  if (outputs.length === 0 || temporary.length + silent.length < outputs.length) return undefined;
-  if (temporary.length === 0) {
+  const leavesNothing = outputs.length > 0 && temporary.length + silent.length === outputs.length;
+  if (leavesNothing && temporary.length === 0) {
     return `No output will be stored: ${namesOf(silent)} only leaves files on the server, or sends them to a socket.`;
   }
-  if (keepPreviews) return undefined;
+  if (leavesNothing && !keepPreviews) {
+    return (
+      `No output will be stored: the files of ${namesOf(temporary)} are temporary. ` +
+      'Send "keepPreviews": true to have them stored, or end the graph with a node that saves, such as SaveImage.'
+    );
+  }
+  const unkept = silent.filter(
+    ([, { class_type: name }]) => socketClasses.has(name) || unkeptClasses.has(name),
+  );
+  if (unkept.length === 0) return undefined;
   return (
-    `No output will be stored: the files of ${namesOf(temporary)} are temporary. ` +
-    'Send "keepPreviews": true to have them stored, or end the graph with a node that saves, such as SaveImage.'
+    `What ${namesOf(unkept)} makes will not be stored: the server only sends it to a socket, or has it in its memory for a while. ` +
+    "End the graph with a node that saves, such as SaveImage."
   );
 }
 

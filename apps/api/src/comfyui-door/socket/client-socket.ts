@@ -188,10 +188,14 @@ export class ClientSocket {
     }
   }
 
-  /** A stored picture of a node, as `SaveImageWebsocket` sends it. */
-  picture(promptId: string, node: string, format: "jpeg" | "png", image: Uint8Array): void {
+  /** A stored picture of a node, as the node sends it. @param about.isPlain never with metadata */
+  picture(
+    { promptId, node, isPlain }: { promptId: string; node: string; isPlain: boolean },
+    format: "jpeg" | "png",
+    image: Uint8Array,
+  ): void {
     this.#send(
-      this.#wantsMetadata
+      this.#wantsMetadata && !isPlain
         ? previewWithMetadataFrame(metadataOf(promptId, node, format), image)
         : previewFrame(format, image),
     );

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { type DoorPrompt } from "@genga/jobs";
+import { listsPictures } from "../rewrite-graph.ts";
 import { isStart } from "./audience.ts";
 import { type ClientSocket } from "./client-socket.ts";
 import { type Outgoing } from "./outgoing.ts";
@@ -83,9 +84,11 @@ export class EndTeller {
    */
   async #sendPictures(
     socket: ClientSocket,
-    { tenantId, jobId, promptId }: DoorPrompt,
+    prompt: DoorPrompt,
     { node, displayNode }: { node: string; displayNode: string },
   ): Promise<void> {
+    const { tenantId, jobId, promptId } = prompt;
+    const isPlain = listsPictures(prompt, node);
     let isNamed = false;
     for await (const { format, bytes } of this.#options.readPictures(tenantId, jobId, node)) {
       await untilTaken(socket);
@@ -93,7 +96,7 @@ export class EndTeller {
       if (!isNamed || !socket.shows(promptId))
         socket.executing(promptId, node, executingJson(node, promptId, displayNode));
       isNamed = true;
-      socket.picture(promptId, node, format, bytes);
+      socket.picture({ promptId, node, isPlain }, format, bytes);
     }
   }
 }

@@ -118,18 +118,25 @@ export class LivePrompt {
     const before = this.#isStarted ? [] : end.beginning;
     const told = new Set(this.#told);
     const held = this.#held.flatMap((item): Outgoing[] => {
-      if (item.kind === "made-files" || item.kind === "pictures") told.add(item.node);
-      return item.kind === "made-files" ? this.#executed(item.node, item.displayNode, end) : [item];
+      if (item.kind !== "made-files" && item.kind !== "pictures") return [item];
+      told.add(item.node);
+      const executed = this.#executed(item.node, item.displayNode, end);
+      return item.kind === "made-files" ? executed : [item, ...executed];
     });
     this.#held = this.#held.filter(({ kind }) => kind === "made-files" || kind === "pictures");
     this.#heldBytes = 0;
     this.#heldSince = null;
     this.#endedAttempt = end.attempt;
     const missed = [...end.outputs.keys()].flatMap((node) =>
-      told.has(node) ? [] : this.#executed(node, end.displayNodeOf(node), end),
+      told.has(node) || socketNodes.includes(node) ? [] : this.#executed(node, end.displayNodeOf(node), end),
     );
-    const pictures = this.prompt.socketNodes.flatMap((node): Outgoing[] =>
-      told.has(node) ? [] : [{ kind: "pictures", node, displayNode: node }],
+    const pictures = socketNodes.flatMap((node): Outgoing[] =>
+      told.has(node)
+        ? []
+        : [
+            { kind: "pictures", node, displayNode: node },
+            ...this.#executed(node, end.displayNodeOf(node), end),
+          ],
     );
     this.#currentNode = null;
     return [...before, ...held, ...missed, ...pictures, ...end.ending];
@@ -139,6 +146,7 @@ export class LivePrompt {
   forget(): void {
     this.#isStarted = false;
     this.#told.clear();
+    const { socketNodes } = this.prompt;
   }
 
   /** What a client is told that does not know yet, or not any more, that this prompt runs. */
