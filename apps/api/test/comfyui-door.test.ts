@@ -593,6 +593,14 @@ describe("what the farm has", () => {
   });
 });
 
+test("a client that asks for a server's page finds the server, if it may", async () => {
+  const statuses = async (headers: Record<string, string>): Promise<number[]> =>
+    await Promise.all(["GET", "HEAD"].map(async (method) => (await ask("/", { method }, headers)).status));
+  expect(await statuses(own)).toEqual([200, 200]);
+  expect(await (await ask("/")).text()).toContain("Genga");
+  expect(await statuses({})).toEqual([401, 401]);
+});
+
 describe("a key", () => {
   test("may stand in the URL, is in no log, and must be one that submits and no more", async () => {
     const [path, token] = await Promise.all([

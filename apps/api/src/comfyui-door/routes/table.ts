@@ -15,6 +15,7 @@ import {
 } from "./information.ts";
 import { cancelJob, cancelJobs, getJob, listJobs } from "./jobs.ts";
 import { getPrompt, getQueue, postInterrupt, postPrompt, postQueue } from "./prompts.ts";
+import { getWelcome } from "./welcome.ts";
 
 /** All routes of ComfyUI's protocol. */
 export const doorRoutes: readonly DoorRoute[] = [
@@ -23,5 +24,5 @@ export const doorRoutes: readonly DoorRoute[] = [
   ...[listJobs, cancelJobs, getJob, cancelJob],
   ...[view, uploadImage, uploadMask],
   ...[getObjectInfo, getObjectInfoOfClass, getNodeReplacements, getModels, getModelsOfFolder, getEmbeddings],
-  ...[getExtensions, getSystemStats, getFeatures],
+  ...[getExtensions, getSystemStats, getFeatures, getWelcome],
 ];

@@ -146,4 +146,5 @@ export const doorCases: Readonly<Record<string, DoorCase>> = {
   getExtensions: { kind: "common", asks: fixed("/extensions") },
   getSystemStats: { kind: "common", asks: fixed("/system_stats") },
   getFeatures: { kind: "common", asks: fixed("/features") },
+  getWelcome: { kind: "common", asks: fixed("/") },
 };
