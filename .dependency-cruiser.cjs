@@ -76,6 +76,7 @@ const foldersMayImport = {
       "jobs",
       "servers",
       "submissions",
+      "thumbnails",
       "uploads",
       "dependencies.ts",
     ],

@@ -41,6 +41,8 @@ export class TenantAdmission {
   /** Uploads under way by tenant. */
   readonly #uploads = new Map<string, number>();
   readonly #line = new RequestLine();
+  /** Uploads that wait for others to end. */
+  readonly #uploadLine = new RequestLine();
 
   constructor(parts: TenantAdmissionParts) {
     this.#parts = parts;
@@ -63,10 +65,13 @@ export class TenantAdmission {
    * As `admit`, for clients of servers that take any number of requests: one that is too much at once waits until others of the
    * tenant have ended, the first one first. Such clients take a refusal for the answer, and give a prompt up for lost.
    * @param guard runs again after a wait, in which the key may have been revoked; it throws, or calls `next` without an error
+   * @param options.holdsBody the body is read into memory
    */
-  admitInTurn(guard: RequestHandler): RequestHandler {
+  admitInTurn(guard: RequestHandler, { holdsBody = true } = {}): RequestHandler {
     return async (request, response, next) => {
-      if (await this.#hasTurn(request, response, guard)) next();
+      if (!(await this.#hasTurn(request, response, guard))) return;
+      if (!holdsBody || (await this.#hasRoomForBody(request, response, principalOf(response).tenant.id)))
+        next();
     };
   }
 
@@ -84,7 +89,7 @@ export class TenantAdmission {
     if (response.closed) return false;
     if ("used" in place) throw noPlace("requests-at-once", max, place.used);
     if (place !== first) await guard(request, response, () => undefined);
-    return await this.#hasRoomForBody(request, response, id);
+    return true;
   }
 
   async #inLine(
@@ -92,10 +97,11 @@ export class TenantAdmission {
     take: () => Promise<PlaceOrUse>,
     used: number,
     response: Response,
+    line = this.#line,
   ): Promise<PlaceOrUse> {
     this.#parts.waiting.inc();
     try {
-      return await this.#line.wait(tenantId, take, { used, leaving: leavingOf(response) });
+      return await line.wait(tenantId, take, { used, leaving: leavingOf(response) });
     } finally {
       this.#parts.waiting.dec();
     }
@@ -149,22 +155,33 @@ export class TenantAdmission {
    * @throws RefusedError `too-many-bodies`
    */
   async receiving<Received>(tenantId: string, receive: () => Promise<Received>): Promise<Received> {
-    const underWay = this.#uploads.get(tenantId) ?? 0;
-    if (underWay >= uploadsMax) {
-      throw new RefusedError(
-        "too-many-bodies",
-        `This process is receiving ${underWay} uploads of this tenant already, of at most ${uploadsMax}.`,
-        { headers: { "retry-after": "2", connection: "close" } },
-      );
-    }
-    this.#uploads.set(tenantId, underWay + 1);
-    try {
-      return await receive();
-    } finally {
+    return await receiveAt(this.#takeUpload(tenantId), receive);
+  }
+
+  /** As `receiving`, but an upload that is too much at once waits until others of the tenant have ended here, the first one first. */
+  async receivingInTurn<Received>(
+    tenantId: string,
+    response: Response,
+    receive: () => Promise<Received>,
+  ): Promise<Received> {
+    const take = (): Promise<PlaceOrUse> => Promise.resolve(this.#takeUpload(tenantId));
+    const first = this.#uploadLine.isEmpty(tenantId) ? await take() : { used: uploadsMax };
+    const place =
+      "release" in first ? first : await this.#inLine(tenantId, take, first.used, response, this.#uploadLine);
+    return await receiveAt(place, receive);
+  }
+
+  #takeUpload(tenantId: string): PlaceOrUse {
+    const used = this.#uploads.get(tenantId) ?? 0;
+    if (used >= uploadsMax) return { used };
+    this.#uploads.set(tenantId, used + 1);
+    const release = (): void => {
       const left = (this.#uploads.get(tenantId) ?? 1) - 1;
       if (left === 0) this.#uploads.delete(tenantId);
       else this.#uploads.set(tenantId, left);
-    }
+      this.#uploadLine.noteFree(tenantId);
+    };
+    return { release };
   }
 
   async #makeRoomForBody(request: Request, response: Response, tenantId: string): Promise<void> {
@@ -202,6 +219,21 @@ export class TenantAdmission {
     };
     if (response.closed) release();
     else response.once("close", release);
+  }
+}
+
+async function receiveAt<Received>(place: PlaceOrUse, receive: () => Promise<Received>): Promise<Received> {
+  if ("used" in place) {
+    throw new RefusedError(
+      "too-many-bodies",
+      `This process is receiving ${place.used} uploads of this tenant already, of at most ${uploadsMax}.`,
+      { headers: { "retry-after": "2", connection: "close" } },
+    );
+  }
+  try {
+    return await receive();
+  } finally {
+    place.release();
   }
 }
 

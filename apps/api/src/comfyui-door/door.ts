@@ -105,7 +105,8 @@ function handlersOf(route: DoorRoute, parts: DoorParts, access: DoorAccess): Req
     const { principal } = response.locals as unknown as Admitted;
     await route.handle({ request, response, principal }, parts);
   };
-  const inTurn = parts.admission.admitInTurn(guardAgain(access));
+  // A route that receives nothing beforehand reads its body, a file, as it arrives.
+  const inTurn = parts.admission.admitInTurn(guardAgain(access), { holdsBody: route.receive !== undefined });
   return [note, guard(access), inTurn, ...(route.receive ?? []), handle];
 }
 

@@ -2,16 +2,20 @@ import { Readable } from "node:stream";
 import { StorageError, type JobOutput, type OutputStorage } from "@genga/jobs";
 import { type Sharp } from "sharp";
 import { RefusedError } from "../http/problem-document.ts";
+import { DrawingTurns } from "../thumbnails/drawing-turns.ts";
 
 /** What `/view` makes of a picture: `preview=webp;90`, or `channel=rgb`. */
 export type Conversion =
-  { kind: "preview"; format: "webp" | "jpeg"; quality: number } | { kind: "channel"; channel: "rgb" | "a" };
+  | { kind: "preview"; format: "webp" | "jpeg"; quality: number; hasAlpha: boolean }
+  | { kind: "channel"; channel: "rgb" | "a" };
 
 /** Of pictures that are decoded. */
 const pixelsMax = 64 * 1024 * 1024;
 const sourceBytesMax = 128 * 1024 * 1024;
-/** Pictures that one process converts at once; further ones are refused. */
-const atOnceMax = 4;
+/** Pictures that one process converts at once. Further ones wait: clients take a refusal for the loss of their picture. */
+const atOnce = 4;
+const waitingMax = { ofTenant: 1_000, inAll: 4_000 };
+const waitMsMax = 30_000;
 const defaultQuality = 90;
 
 /** `undefined` = the file as it is. Formats that are not known are read as WebP, as a server does. */
@@ -21,30 +25,42 @@ export function readConversion(
 ): Conversion | undefined {
   if (preview !== undefined) {
     const [name = "", quality = ""] = preview.split(";");
-    // With transparency, a server takes WebP for all.
-    const isJpeg = /jpe?g/i.test(name) && channel?.includes("a") !== true;
+    // With transparency, a server takes WebP for all; and JPEG only if it is called so.
+    const isJpeg = name === "jpeg" && channel?.includes("a") !== true;
     const asked = /^\d{1,3}$/.test(quality) ? Number(quality) : defaultQuality;
     return {
       kind: "preview",
       format: isJpeg ? "jpeg" : "webp",
       quality: Math.min(Math.max(asked, 1), 100),
+      hasAlpha: !isJpeg && channel !== "rgb",
     };
   }
   return channel === "rgb" || channel === "a" ? { kind: "channel", channel } : undefined;
 }
 
-/** Converts pictures, a few at once. */
-export class PictureConversions {
-  readonly #storage: OutputStorage;
-  #underWay = 0;
+/** Who asks for a conversion. */
+export interface ConversionFor {
+  tenantId: string;
+  /** Aborted when the client has left. */
+  left: AbortSignal;
+}
 
-  constructor(storage: OutputStorage) {
+/** Converts pictures, a few at once; tenants take turns. */
+export class PictureConversions {
+  readonly #storage: Pick<OutputStorage, "read">;
+  readonly #turns = new DrawingTurns({ atOnce, waitingMax });
+
+  constructor(storage: Pick<OutputStorage, "read">) {
     this.#storage = storage;
   }
 
-  /** @throws RefusedError for what is no picture, and while too many are converted */
-  async convert(output: JobOutput, conversion: Conversion): Promise<{ mediaType: string; bytes: Buffer }> {
-    return await this.#inTurn(async () => {
+  /** @throws RefusedError for what is no picture, and after a wait that was too long */
+  async convert(
+    output: JobOutput,
+    conversion: Conversion,
+    asked: ConversionFor,
+  ): Promise<{ mediaType: string; bytes: Buffer }> {
+    return await this.#inTurn(asked, async () => {
       const picture = await this.#decoderOf(output);
       if (conversion.kind === "channel")
         return {
@@ -53,15 +69,17 @@ export class PictureConversions {
             ? picture.removeAlpha().png().toBuffer()
             : onlyAlpha(picture)),
         };
-      const { format, quality } = conversion;
-      const bytes = await picture.toFormat(format, { quality }).toBuffer();
+      const { format, quality, hasAlpha } = conversion;
+      const bytes = await (hasAlpha ? picture : picture.removeAlpha())
+        .toFormat(format, { quality })
+        .toBuffer();
       return { mediaType: `image/${format}`, bytes: format === "jpeg" ? withJfif(bytes) : bytes };
     });
   }
 
   /** The picture with the alpha channel of the mask, as PNG. @throws RefusedError */
-  async withAlphaOf(picture: JobOutput, mask: JobOutput): Promise<Readable> {
-    return await this.#inTurn(async () => {
+  async withAlphaOf(picture: JobOutput, mask: JobOutput, asked: ConversionFor): Promise<Readable> {
+    return await this.#inTurn(asked, async () => {
       const [base, alpha] = [await this.#decoderOf(picture), await this.#decoderOf(mask)];
       const { data, info } = await base.removeAlpha().png().toBuffer({ resolveWithObject: true });
       const resized = alpha.resize(info.width, info.height, { fit: "fill" });
@@ -82,18 +100,19 @@ export class PictureConversions {
     return sharp(Buffer.concat(chunks), { limitInputPixels: pixelsMax, failOn: "error" });
   }
 
-  async #inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
-    if (this.#underWay >= atOnceMax) {
+  async #inTurn<Result>({ tenantId, left }: ConversionFor, work: () => Promise<Result>): Promise<Result> {
+    const signal = AbortSignal.any([left, AbortSignal.timeout(waitMsMax)]);
+    const entry = { hasBegun: false };
+    try {
+      return await this.#turns.take(tenantId, signal, () => {
+        entry.hasBegun = true;
+        return work();
+      });
+    } catch (error) {
+      if (error instanceof RefusedError || error instanceof StorageError) throw error;
+      if (entry.hasBegun) throw noPicture(error);
       const headers = { "retry-after": "1" };
       throw new RefusedError("too-many-thumbnails", "Too many pictures are being converted.", { headers });
-    }
-    this.#underWay += 1;
-    try {
-      return await work();
-    } catch (error) {
-      throw error instanceof RefusedError || error instanceof StorageError ? error : noPicture(error);
-    } finally {
-      this.#underWay -= 1;
     }
   }
 }

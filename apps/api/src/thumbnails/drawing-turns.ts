@@ -1,9 +1,14 @@
 import { RefusedError } from "../http/problem-document.ts";
 
-/** Thumbnails that one process draws at once. */
-const drawnAtOnce = 2;
-/** Further ones wait: so many of one tenant, and so many in all. */
-const waitingMax = { ofTenant: 32, inAll: 200 };
+export interface DrawingTurnsOptions {
+  /** Pictures that one process draws at once. */
+  atOnce: number;
+  /** Further ones wait: so many of one tenant, and so many in all. */
+  waitingMax: { ofTenant: number; inAll: number };
+}
+
+/** Of thumbnails. */
+const thumbnailTurns: DrawingTurnsOptions = { atOnce: 2, waitingMax: { ofTenant: 32, inAll: 200 } };
 
 interface Waiting {
   begin: () => void;
@@ -11,10 +16,11 @@ interface Waiting {
 }
 
 /**
- * The order in which thumbnails are drawn: of the tenants that wait, the one of which fewest are being drawn comes next,
+ * The order in which pictures are drawn: of the tenants that wait, the one of which fewest are being drawn comes next,
  * and of equals the one that came last the longest ago. Of one tenant, first come, first served.
  */
 export class DrawingTurns {
+  readonly #options: DrawingTurnsOptions;
   readonly #waiting = new Map<string, Waiting[]>();
   readonly #drawing = new Map<string, number>();
   /** The numbers of the latest turns of tenants that wait or are drawn for. */
@@ -23,13 +29,17 @@ export class DrawingTurns {
   #drawn = 0;
   #count = 0;
 
+  constructor(options: DrawingTurnsOptions = thumbnailTurns) {
+    this.#options = options;
+  }
+
   /**
    * @param signal ends the wait, not the work
    * @throws RefusedError `too-many-thumbnails`, or the reason of the signal
    */
   async take<Result>(tenantId: string, signal: AbortSignal, work: () => Promise<Result>): Promise<Result> {
     signal.throwIfAborted();
-    if (this.#drawn < drawnAtOnce) this.#begin(tenantId);
+    if (this.#drawn < this.#options.atOnce) this.#begin(tenantId);
     else await this.#wait(tenantId, signal);
     try {
       return await work();
@@ -40,6 +50,7 @@ export class DrawingTurns {
   }
 
   async #wait(tenantId: string, signal: AbortSignal): Promise<void> {
+    const { waitingMax } = this.#options;
     const own = this.#waiting.get(tenantId)?.length ?? 0;
     if (own >= waitingMax.ofTenant) throw tooMany();
     if (this.#count >= waitingMax.inAll) this.#makeRoomFor(own);
@@ -126,7 +137,7 @@ export class DrawingTurns {
 }
 
 function tooMany(): RefusedError {
-  return new RefusedError("too-many-thumbnails", "Too many thumbnails wait to be drawn.", {
+  return new RefusedError("too-many-thumbnails", "Too many pictures wait to be drawn.", {
     headers: { "retry-after": "2" },
   });
 }

@@ -25,7 +25,7 @@ export const view: DoorRoute = {
   method: "GET",
   path: "/view",
   handle: async (asked, parts) => {
-    const { request, response } = asked;
+    const { request, response, principal } = asked;
     const wanted = readViewed(asked);
     if (typeof wanted === "number") {
       response.status(wanted).end();
@@ -38,7 +38,9 @@ export const view: DoorRoute = {
     }
     const conversion = readConversion(queryOf(request, "preview"), queryOf(request, "channel"));
     if (conversion !== undefined) {
-      const picture = await parts.door.pictures.convert(output, conversion);
+      const picture = await parts.door.pictures.convert(output, conversion, {
+        ...{ tenantId: principal.tenant.id, left: leftSignal(response) },
+      });
       const { mediaType } = picture;
       const disposition = dispositionOf(wanted.name, mediaType) ?? contentDisposition("inline", wanted.name);
       response.set("content-disposition", disposition);
@@ -191,8 +193,9 @@ export const uploadMask: DoorRoute = {
         return;
       }
       const mask = asOutput(file.upload, file.filename);
-      const picture = await parts.door.pictures.withAlphaOf(found, mask);
-      const upload = await keepUpload(picture, leftSignal(asked.response), { ...parts, tenantId });
+      const left = leftSignal(asked.response);
+      const picture = await parts.door.pictures.withAlphaOf(found, mask, { tenantId, left });
+      const upload = await keepUpload(picture, left, { ...parts, tenantId });
       await answerNamed(asked, parts, { wanted, upload, fields });
     }),
 };
@@ -203,7 +206,7 @@ async function receiveForm(
 ): Promise<UploadForm> {
   const tenantId = principal.tenant.id;
   const fields = new Map<string, string>();
-  const kept = await parts.admission.receiving(tenantId, () =>
+  const kept = await parts.admission.receivingInTurn(tenantId, response, () =>
     receiveFiles(
       { request, response },
       async ({ content, signal, field, filename }) => {
