@@ -8,7 +8,7 @@ import {
 } from "@genga/jobs";
 import { mapDatabaseError, withMappedErrors } from "../connection/database-errors.ts";
 import { Gatherer } from "../connection/gatherer.ts";
-import { type PlainStatements } from "../connection/plain-statements.ts";
+import { type PlainStatements, type Statements } from "../connection/plain-statements.ts";
 import { TenantGatherers } from "../connection/tenant-gatherers.ts";
 import { repeatConflicts } from "../connection/repeat-conflicts.ts";
 import { Prisma, type PrismaClient } from "../generated/client.ts";
@@ -18,8 +18,6 @@ import { toStoredJson } from "../connection/stored-json.ts";
 const counterDigits = 5;
 const inputsMax = 10_000;
 const countedName = /^(?<stem>.*)_(?<digits>\d{5,9})_?\.[^.]*$/s;
-/** Names that are tried for an upload whose name is taken: ` (1)`, ` (2)`, … */
-const triesMax = 10_000;
 
 /** Files that one statement names; a job with more of them goes alone. */
 const namedTogetherMax = 1_000;
@@ -122,29 +120,24 @@ export class PrismaDoorFiles implements DoorFiles {
     { type, subfolder, name: wanted }: DoorFileName,
     { uploadId, overwrite }: { uploadId: string; overwrite: boolean },
   ): Promise<DoorFileName> {
-    for (let number = 0; number < triesMax; number += 1) {
-      const name = number === 0 ? wanted : numbered(wanted, number);
-      // Names of outputs are counted on from here, as a server does.
-      const { stem = null, digits } = countedName.exec(name)?.groups ?? {};
-      const counter = digits === undefined ? null : Number(digits);
-      const [, rows] = await withMappedErrors(() =>
-        this.#database.$transaction([
-          // Not between the counting and the naming of outputs, of which one would have no name then.
-          this.#database.$executeRaw(namingLock(tenantId)),
-          this.#database.$queryRaw<{ uploadId: string | null }[]>`
-            INSERT INTO door_files (tenant_id, type, subfolder, name, stem, counter, upload_id)
-            VALUES (${tenantId}::uuid, ${type}, ${subfolder}, ${name}, ${stem}::text, ${counter}::int, ${uploadId}::uuid)
-            ON CONFLICT (tenant_id, type, subfolder, name) DO UPDATE SET
-              upload_id = CASE WHEN ${overwrite}::boolean THEN excluded.upload_id ELSE door_files.upload_id END,
-              job_id = CASE WHEN ${overwrite}::boolean THEN NULL ELSE door_files.job_id END,
-              source = CASE WHEN ${overwrite}::boolean THEN NULL ELSE door_files.source END,
-              created_at = CASE WHEN ${overwrite}::boolean THEN now() ELSE door_files.created_at END
-            RETURNING upload_id AS "uploadId"`,
-        ]),
-      );
-      if (rows[0]?.uploadId === uploadId) return { type, subfolder, name };
-    }
-    throw new Error(`No free name was found for an upload.`);
+    return await withMappedErrors(() =>
+      this.#statements.transaction(async (transaction) => {
+        // Not between the counting and the naming of outputs, of which one would have no name then.
+        await transaction.$executeRaw(namingLock(tenantId));
+        const folder = { tenantId, type, subfolder };
+        const name = overwrite ? wanted : await freeName(transaction, folder, { wanted, uploadId });
+        // Names of outputs are counted on from here, as a server does.
+        const { stem = null, digits } = countedName.exec(name)?.groups ?? {};
+        const counter = digits === undefined ? null : Number(digits);
+        await transaction.$executeRaw`
+          INSERT INTO door_files (tenant_id, type, subfolder, name, stem, counter, upload_id)
+          VALUES (${tenantId}::uuid, ${type}, ${subfolder}, ${name}, ${stem}::text, ${counter}::int, ${uploadId}::uuid)
+          ON CONFLICT (tenant_id, type, subfolder, name) DO UPDATE
+            SET upload_id = excluded.upload_id, job_id = NULL, source = NULL, created_at = now()
+            WHERE ${overwrite}::boolean`;
+        return { type, subfolder, name };
+      }),
+    );
   }
 
   listInputs(tenantId: string): Promise<{ subfolder: string; name: string; mediaType: string }[]> {
@@ -198,7 +191,26 @@ function namingStatement(given: readonly OutputsToName[]): Prisma.Sql {
     ON CONFLICT DO NOTHING`;
 }
 
-function numbered(name: string, number: number): string {
-  const dot = name.lastIndexOf(".");
-  return dot <= 0 ? `${name} (${number})` : `${name.slice(0, dot)} (${number})${name.slice(dot)}`;
+/**
+ * The name under which an upload has this content already, or the first that is free: the wanted one, or `name (1).png`, `name (2).png`, …
+ * A server looks at one after the other, too.
+ */
+async function freeName(
+  transaction: Statements,
+  { tenantId, type, subfolder }: { tenantId: string; type: DoorFileType; subfolder: string },
+  { wanted, uploadId }: { wanted: string; uploadId: string },
+): Promise<string> {
+  const dot = wanted.lastIndexOf(".");
+  const [start, ending] = dot <= 0 ? [wanted, ""] : [wanted.slice(0, dot), wanted.slice(dot)];
+  const [found] = await transaction.$queryRaw<[{ name: string }]>`
+    WITH RECURSIVE tried (number, name) AS (
+      SELECT 0, ${wanted}::text
+      UNION ALL
+      SELECT number + 1, ${start}::text || ' (' || number + 1 || ')' || ${ending}::text FROM tried
+      WHERE EXISTS (
+        SELECT FROM door_files file WHERE file.tenant_id = ${tenantId}::uuid AND file.type = ${type}
+          AND file.subfolder = ${subfolder} AND file.name = tried.name AND file.upload_id IS DISTINCT FROM ${uploadId}::uuid)
+    )
+    SELECT name FROM tried ORDER BY number DESC LIMIT 1`;
+  return found.name;
 }
