@@ -19,6 +19,9 @@ const pageMax = 200;
 const justEndedMs = 10_000;
 /** Ends that one statement reads: each has a graph, and an entry of up to 1 MiB. */
 const endedTogetherMax = 8;
+/** Prompts that one statement hides: what hides all of them could take longer than a statement may. */
+const hiddenTogetherMax = 5_000;
+const nilId = "00000000-0000-0000-0000-000000000000";
 /** Of one client at once. */
 const ofClientMax = 1_000;
 
@@ -252,16 +255,26 @@ export class PrismaDoorPrompts implements DoorPrompts {
     }
   }
 
-  hide(tenantId: string, which: { promptIds: readonly string[] } | "all"): Promise<void> {
-    return withMappedErrors(async () => {
-      const named =
-        which === "all" ? Prisma.sql`true` : Prisma.sql`prompt.prompt_id = ANY(${which.promptIds}::text[])`;
-      await this.#database.$executeRaw`
-        UPDATE door_prompts SET hidden = true WHERE job_id IN (
-          SELECT prompt.job_id FROM door_prompts prompt JOIN jobs job ON job.id = prompt.job_id
-          WHERE prompt.tenant_id = ${tenantId}::uuid AND NOT prompt.hidden AND ${named} AND ${hasEnded}
-          ORDER BY prompt.job_id FOR NO KEY UPDATE OF prompt)`;
-    });
+  async hide(tenantId: string, which: { promptIds: readonly string[] } | "all"): Promise<void> {
+    const named =
+      which === "all" ? Prisma.sql`true` : Prisma.sql`prompt.prompt_id = ANY(${which.promptIds}::text[])`;
+    let after = nilId;
+    for (;;) {
+      const [last] = await withMappedErrors(
+        () => this.#database.$queryRaw<{ jobId: string }[]>`
+          WITH page AS MATERIALIZED (
+            SELECT prompt.job_id FROM door_prompts prompt JOIN jobs job ON job.id = prompt.job_id
+            WHERE prompt.tenant_id = ${tenantId}::uuid AND NOT prompt.hidden AND prompt.job_id > ${after}::uuid
+              AND ${named} AND ${hasEnded}
+            ORDER BY prompt.job_id LIMIT ${hiddenTogetherMax} FOR NO KEY UPDATE OF prompt
+          ), hiding AS (
+            UPDATE door_prompts SET hidden = true WHERE job_id IN (SELECT job_id FROM page)
+          )
+          SELECT job_id AS "jobId" FROM page ORDER BY job_id DESC LIMIT 1`,
+      );
+      if (last === undefined) return;
+      after = last.jobId;
+    }
   }
 
   readEntries(tenantId: string, jobIds: readonly string[]): Promise<Map<string, DoorEntry>> {
