@@ -147,3 +147,33 @@ test("cuts long texts of an entry that would be too large", () => {
   expect(kept.length).toBeLessThan(100_000);
   expect(JSON.parse(kept)).toMatchObject({ status: { completed: true } });
 });
+
+test("of a status that is too large, the first message and the last one are kept, with what is short in them", () => {
+  const inputs = Object.fromEntries(
+    Array.from({ length: 1_000 }, (_unused, index) => [index, "y".repeat(1_500)]),
+  );
+  const error = {
+    ...{ prompt_id: "prompt", node_id: "4", exception_message: "no memory\n", exception_type: "OutOfMemory" },
+    ...{ traceback: ["line 1"], current_inputs: inputs },
+  };
+  const messages = [
+    ["execution_start", { prompt_id: "prompt" }],
+    ["execution_cached", { nodes: [], prompt_id: "prompt" }],
+    ["execution_error", error],
+  ];
+  const status = { status_str: "error", completed: false, messages };
+  const entry = JSON.stringify({ outputs: {}, status, meta: {} });
+  const kept = doorEntryOf(run, door, finished(entry, {}), none) ?? "";
+  const about = { prompt_id: 'a "name"' };
+  expect(JSON.parse(kept)).toEqual({
+    outputs: {},
+    status: {
+      ...{ status_str: "error", completed: false },
+      messages: [
+        ["execution_start", about],
+        ["execution_error", { ...error, ...about, current_inputs: {} }],
+      ],
+    },
+    meta: {},
+  });
+});
