@@ -3,7 +3,15 @@ import path from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { type DoorMessage, eventSignal, type LeasedJob } from "@genga/jobs";
 import { RedisDoorMessageGiver } from "@genga/queue";
-import { askUntil, type Heard, nameOf, postPrompt, SocketClient, testServiceUrl } from "@genga/testing";
+import {
+  askUntil,
+  buildFailure,
+  type Heard,
+  nameOf,
+  postPrompt,
+  SocketClient,
+  testServiceUrl,
+} from "@genga/testing";
 import pg from "pg";
 import { pino } from "pino";
 import sharp from "sharp";
@@ -116,6 +124,11 @@ const begin = ["execution_start", "execution_cached"];
 const steps = ["executing 1", "progress 1", "executing 7"];
 const whole = [...begin, ...steps, "executed 7", "execution_success", "executing null"];
 
+test("a client whose id has a NUL is refused, and those that come later are greeted", async () => {
+  await expect(connect("\0")).rejects.toThrow("The socket closed");
+  await (await connect("after")).close();
+});
+
 describe("a prompt that has ended before its server's messages are read", () => {
   test("is told with all of its steps when the first one comes only then", async () => {
     const client = await connect("short");
@@ -124,11 +137,6 @@ describe("a prompt that has ended before its server's messages are read", () => 
     await recordEnd(leased);
     say(leased, ...begin, ...steps, "ended");
     expect((await client.untilEnd(promptId)).map(nameOf)).toEqual(whole);
-test("a client whose id has a NUL is refused, and those that come later are greeted", async () => {
-  await expect(connect("\0")).rejects.toThrow("The socket closed");
-  await (await connect("after")).close();
-});
-
     await client.close();
   });
 
@@ -174,6 +182,29 @@ test("a client whose id has a NUL is refused, and those that come later are gree
     expect(second.of(promptId)).toEqual([]);
     await second.close();
   });
+});
+
+test("a prompt that waits again after its server was lost keeps no other of its client waiting", async () => {
+  const client = await connect("requeued");
+  const [firstId, secondId] = [await post("requeued"), await post("requeued")];
+  const [first, second] = [await run(firstId), await run(secondId)];
+  say(first, ...begin, "executing 1");
+  await client.until(({ type, data }) => type === "executing" && data["node"] === "1");
+  const { event, job } = await recordEnd(second);
+  api.signals.publish("job", eventSignal(event, job));
+  const failure = buildFailure({ code: "server-lost" });
+  const requeue = { kind: "requeue" as const, failure, delayMs: 0, charged: false, avoidServer: false };
+  const lost = await api.database.jobRuns.endAttempt(first, requeue);
+  if (!lost.held) throw new Error("The lease was lost.");
+  api.signals.publish("job", eventSignal(lost.event, lost.job));
+  const ofSecond = (await client.untilEnd(secondId)).map(nameOf);
+  expect(ofSecond).toEqual([...begin, "executed 7", "execution_success", "executing null"]);
+  const again = await run(firstId);
+  say(again, ...begin, ...steps, "ended");
+  const end = await recordEnd(again);
+  api.signals.publish("job", eventSignal(end.event, end.job));
+  expect((await client.untilEnd(firstId)).map(nameOf)).toEqual([...begin, "executing 1", ...whole]);
+  await client.close();
 });
 
 /** Nobody else reads this table meanwhile. Of graphs the door reads only those of prompts that have ended. */
@@ -272,7 +303,6 @@ describe("an end that is told later", () => {
     expect(pictures).toEqual([bodies[0], bodies[2]]);
     await client.close();
   });
-});
 
   test("has the picture of ETN_SendImageWebSocket without metadata, and then what the node returns", async () => {
     const promptId = await post("krita", "studio", "ETN_SendImageWebSocket");
@@ -297,3 +327,4 @@ describe("an end that is told later", () => {
     expect(await history.json()).toMatchObject({ [promptId]: { outputs: { 7: output } } });
     await client.close();
   });
+});

@@ -42,6 +42,11 @@ export class Conversations {
     else conversation.turns.say(live, items);
   }
 
+  /** The prompt waits again. */
+  release(live: LivePrompt): void {
+    this.#of(live)?.turns.release(live);
+  }
+
   /** Whether the end of this prompt, which waits since then, may be told now. What is told to nobody, or to all, waits for nothing. */
   mayEnd(live: LivePrompt, since: number): boolean {
     return this.#of(live)?.turns.mayEnd(live, since) ?? true;

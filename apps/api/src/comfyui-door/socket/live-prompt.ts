@@ -94,6 +94,20 @@ export class LivePrompt {
     return [];
   }
 
+  /**
+   * This attempt is over, and the job waits for another one; what is still said of it is not told.
+   * @returns false if a later attempt was heard of
+   */
+  giveUp(attempt: number): boolean {
+    if (attempt < this.#attempt) return false;
+    this.#endedAttempt = Math.max(this.#endedAttempt, attempt);
+    this.#currentNode = null;
+    this.#held = [];
+    this.#heldBytes = 0;
+    this.#heldSince = null;
+    return true;
+  }
+
   /** Lets go what need not wait for the end. */
   flush(): Outgoing[] {
     const free: Outgoing[] = [];
@@ -127,6 +141,7 @@ export class LivePrompt {
     this.#heldBytes = 0;
     this.#heldSince = null;
     this.#endedAttempt = end.attempt;
+    const { socketNodes } = this.prompt;
     const missed = [...end.outputs.keys()].flatMap((node) =>
       told.has(node) || socketNodes.includes(node) ? [] : this.#executed(node, end.displayNodeOf(node), end),
     );
@@ -146,7 +161,6 @@ export class LivePrompt {
   forget(): void {
     this.#isStarted = false;
     this.#told.clear();
-    const { socketNodes } = this.prompt;
   }
 
   /** What a client is told that does not know yet, or not any more, that this prompt runs. */

@@ -323,9 +323,12 @@ export class TenantDoor {
   }
 
   #takeSignal(signal: JobSignal): void {
-    if (signal.kind !== "event" || !isTerminal(signal.status)) return;
-    const { jobId, event } = signal;
+    if (signal.kind !== "event") return;
+    const { jobId, status, event } = signal;
     const live = this.#prompts.of(jobId);
+    // After its server was lost, for example.
+    if (status === "queued" && live?.giveUp(event.attempt) === true) this.#conversations.release(live);
+    if (!isTerminal(status)) return;
     if (live === undefined) this.#lookSoon(lookSoonMs);
     else if (live !== null) {
       this.#ends.expect(jobId, live, event.attempt);

@@ -121,6 +121,33 @@ describe("a client with several prompts that run", () => {
     expect(heard.slice(4)).toEqual(["long execution_start", "long executing"]);
   });
 
+  test("hears of others while a prompt waits again after its server was lost, which begins anew then", () => {
+    const { turns, heard, due, end } = listening();
+    const [one, two, three] = [promptOf("one"), promptOf("two"), promptOf("three")];
+    turns.say(one, [text("execution_start"), text("executing", "1")]);
+    turns.say(two, [text("execution_start")]);
+    expect(end(three)).toBe(false);
+    turns.release(one);
+    expect(due).toEqual(["three"]);
+    expect(end(three)).toBe(true);
+    turns.say(one, [text("execution_start"), text("executing", "1")]);
+    expect(end(two)).toBe(true);
+    expect(heard.slice(2)).toEqual([
+      ...["three execution_start", "three ended", "two execution_start", "two ended"],
+      ...["one execution_start", "one executing"],
+    ]);
+  });
+
+  test("is not told twice that a prompt begins which runs again, if it heard of no other meanwhile", () => {
+    const { turns, heard, end } = listening();
+    const one = promptOf("one");
+    turns.say(one, [text("execution_start"), text("executing", "1")]);
+    turns.release(one);
+    turns.say(one, [text("execution_start"), text("executing", "2")]);
+    expect(end(one)).toBe(true);
+    expect(heard).toEqual(["one execution_start", "one executing", "one executing", "one ended"]);
+  });
+
   test("is told of a prompt of which too much would have to be kept as if it had just begun", () => {
     const { turns, heard, end } = listening();
     const [one, two] = [promptOf("one"), promptOf("two")];

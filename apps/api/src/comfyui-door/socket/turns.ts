@@ -51,6 +51,8 @@ export class Turns {
   readonly #entries = new Map<string, Entry>();
   /** The running prompt of which the client hears. */
   #current: Entry | null = null;
+  /** The prompt of which the client heard last, and that waits again: nothing of another one was told since then. */
+  #left: Entry | null = null;
   /** Those whose ends are being told, or are read for that. */
   readonly #ending = new Set<Entry>();
   #characters = 0;
@@ -69,7 +71,7 @@ export class Turns {
   say(live: LivePrompt, items: readonly Outgoing[]): void {
     if (items.length === 0) return;
     const entry = this.#entryOf(live);
-    if (entry !== null && this.#isFree && !this.#options.isHeld()) this.#current = entry;
+    if (entry !== null && this.#isFree && !this.#options.isHeld()) this.#hear(entry);
     if (entry === null) live.forget();
     else if (this.#current === entry && !this.#ending.has(entry)) this.#send(entry, items);
     else for (const item of items) this.#keep(entry, item);
@@ -83,7 +85,7 @@ export class Turns {
     entry.endedAt ??= since;
     const isTurn = this.#current === null || this.#current === entry || this.#ending.has(this.#current);
     if (!isTurn || this.#ending.size >= endsAtOnce) return false;
-    this.#ending.add(entry);
+    this.#beginEnd(entry);
     return true;
   }
 
@@ -101,6 +103,21 @@ export class Turns {
     this.#entries.delete(prompt.jobId);
     this.#ending.delete(entry);
     if (this.#current === entry) this.#current = null;
+    if (this.#isFree) this.#passOn();
+  }
+
+  /**
+   * The prompt waits again, as after its server was lost, so that others have their turn. Its client is told of a second begin only if it
+   * hears of another prompt meanwhile.
+   */
+  release({ prompt }: LivePrompt): void {
+    const entry = this.#entries.get(prompt.jobId);
+    if (entry?.endedAt !== null || this.#ending.has(entry)) return;
+    this.#release(entry);
+    this.#entries.delete(prompt.jobId);
+    if (this.#current !== entry) return;
+    this.#current = null;
+    this.#left = entry;
     if (this.#isFree) this.#passOn();
   }
 
@@ -158,6 +175,7 @@ export class Turns {
     this.#entries.clear();
     this.#ending.clear();
     this.#current = null;
+    this.#left = null;
   }
 
   get #isFree(): boolean {
@@ -171,15 +189,30 @@ export class Turns {
       .toSorted((one, other) => one.endedAt - other.endedAt)
       .slice(0, endsAtOnce);
     for (const { entry } of ended) {
-      this.#ending.add(entry);
+      this.#beginEnd(entry);
       this.#options.onEndDue(entry.live.prompt.jobId);
     }
     if (ended.length > 0 || this.#options.isHeld()) return;
     const [next] = this.#entries.values();
     if (next === undefined) return;
-    this.#current = next;
+    this.#hear(next);
     const anew = next.isIncomplete ? next.live.beginAnew() : [];
     this.#send(next, [...anew, ...this.#release(next)]);
+  }
+
+  #hear(entry: Entry): void {
+    this.#current = entry;
+    this.#noteTold(entry);
+  }
+
+  #beginEnd(entry: Entry): void {
+    this.#ending.add(entry);
+    this.#noteTold(entry);
+  }
+
+  #noteTold(entry: Entry): void {
+    if (this.#left !== null && this.#left !== entry) this.#left.isBegun = false;
+    this.#left = null;
   }
 
   #send(entry: Entry, items: readonly Outgoing[]): void {
@@ -191,7 +224,8 @@ export class Turns {
     const known = this.#entries.get(jobId);
     if (known !== undefined) return Object.assign(known, { live });
     if (this.#entries.size >= promptsMax) return null;
-    const entry: Entry = {
+    const left = this.#left?.live.prompt.jobId === jobId ? this.#left : null;
+    const entry: Entry = left ?? {
       ...{ live, items: [], characters: 0, progressState: null },
       ...{ isBegun: false, isIncomplete: false },
       ...{ endedAt: null, isRead: false },
