@@ -207,6 +207,28 @@ describe("prompts of clients", () => {
   });
 });
 
+test("prompts are listed without their graphs, but for those whose end must be made of it", async () => {
+  const keyName = "lister";
+  const [told, untold] = [
+    await run(await submit(said({ keyName }))),
+    await run(await submit(said({ keyName }))),
+  ];
+  await submit(said({ keyName }));
+  await stores.jobRuns.endAttempt(told, { kind: "completed", outputs: [] }, '{"outputs":{}}');
+  await stores.jobRuns.endAttempt(untold, { kind: "completed", outputs: [] });
+  const graphs: [jobId: string, isEmpty: boolean][] = [];
+  for await (const page of stores.doorPrompts.listEnded(own, { max: 2, withoutGraphs: true }))
+    graphs.push(...page.map(({ jobId, workflow }): [string, boolean] => [jobId, workflow === "{}"]));
+  expect(graphs).toEqual([
+    [told.jobId, true],
+    [untold.jobId, false],
+  ]);
+  const waiting: string[] = [];
+  for await (const page of stores.doorPrompts.listActive(own, keyName, [], { withoutGraphs: true }))
+    waiting.push(...page.map(({ workflow }) => workflow));
+  expect(waiting).toEqual(["{}"]);
+});
+
 describe("a prompt that goes before others", () => {
   const numbers = async (keyName: string): Promise<number[]> => {
     const { rows } = await client.query<{ number: number }>(

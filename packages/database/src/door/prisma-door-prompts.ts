@@ -33,6 +33,7 @@ const promptColumns = Prisma.sql`
 
 const extraData = Prisma.sql`coalesce(asked.extra_data_text, (asked.parameters -> 'extraData')::text) AS "extraData"`;
 const graphColumns = Prisma.sql`${graphText} AS workflow, ${extraData}`;
+const noGraphColumns = Prisma.sql`'{}' AS workflow, ${extraData}`;
 const withGraph = Prisma.sql`
   JOIN job_parameters asked ON asked.job_id = job.id JOIN workflows ON workflows.hash = asked.workflow_hash`;
 
@@ -130,6 +131,7 @@ export class PrismaDoorPrompts implements DoorPrompts {
     tenantId: string,
     keyName: string,
     believedOpen: readonly string[] = [],
+    { withoutGraphs = false }: { withoutGraphs?: boolean } = {},
   ): AsyncGenerator<DoorPromptWithGraph[]> {
     const justEnded = Prisma.sql`
       UNION ALL
@@ -151,7 +153,7 @@ export class PrismaDoorPrompts implements DoorPrompts {
     for await (const part of this.#partsOf(places)) {
       const page = await withMappedErrors(
         () => this.#database.$queryRaw<DoorPromptWithGraph[]>`
-          SELECT ${promptColumns}, ${graphColumns}
+          SELECT ${promptColumns}, ${withoutGraphs ? noGraphColumns : graphColumns}
           FROM unnest(${part}::uuid[]) WITH ORDINALITY AS wanted(id, place)
           JOIN door_prompts prompt ON prompt.job_id = wanted.id JOIN jobs job ON job.id = prompt.job_id ${withGraph}
           ORDER BY wanted.place`,
@@ -210,8 +212,13 @@ export class PrismaDoorPrompts implements DoorPrompts {
 
   async *listEnded(
     tenantId: string,
-    { max, offset }: { max: number; offset?: number | undefined },
+    {
+      max,
+      offset,
+      withoutGraphs = false,
+    }: { max: number; offset?: number | undefined; withoutGraphs?: boolean },
   ): AsyncGenerator<EndedDoorPrompt[]> {
+    const columns = withoutGraphs ? endColumns : endedColumns;
     const page =
       offset === undefined
         ? Prisma.sql`ORDER BY prompt.job_id DESC LIMIT ${max}`
@@ -228,7 +235,7 @@ export class PrismaDoorPrompts implements DoorPrompts {
     for await (const part of this.#partsOf(places)) {
       const rows = await withMappedErrors(
         () => this.#database.$queryRaw<EndedRow[]>`
-          SELECT ${endedColumns} FROM door_prompts prompt JOIN jobs job ON job.id = prompt.job_id ${withGraph}
+          SELECT ${columns} FROM door_prompts prompt JOIN jobs job ON job.id = prompt.job_id ${withGraph}
           LEFT JOIN door_entries entry ON entry.job_id = job.id AND entry.attempt = job.attempt
           WHERE prompt.job_id = ANY(${part}::uuid[]) AND ${hasEnded} ORDER BY prompt.job_id`,
       );

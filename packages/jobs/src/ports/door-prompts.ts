@@ -60,11 +60,13 @@ export interface DoorPrompts {
    * The same prompts with their graphs, in pages, in the order in which they run: running ones first. All are as they were at one
    * moment, however long it takes to read them, so that a prompt that goes on meanwhile is in it once.
    * @param believedOpen prompt ids that count as running if they have ended a short time ago
+   * @param options.withoutGraphs `workflow` is an empty graph
    */
   listActive(
     tenantId: string,
     keyName: string,
     believedOpen?: readonly string[],
+    options?: { withoutGraphs?: boolean },
   ): AsyncIterable<DoorPromptWithGraph[]>;
   /**
    * The jobs of these prompts, or of all, that wait or run, of this key. `waits`: it does not run yet, also if it waits in the queue of a
@@ -87,11 +89,11 @@ export interface DoorPrompts {
   ): Promise<(EndedDoorPrompt & { isShown: boolean })[]>;
   /**
    * Ended prompts that are not hidden, each prompt id once, in pages, the oldest first: the newest `max` ones, or, with an
-   * offset, those from the offset-th oldest on.
+   * offset, those from the offset-th oldest on. With `withoutGraphs` those that have an entry have an empty graph.
    */
   listEnded(
     tenantId: string,
-    page: { max: number; offset?: number | undefined },
+    page: { max: number; offset?: number | undefined; withoutGraphs?: boolean },
   ): AsyncIterable<EndedDoorPrompt[]>;
   /** Hides ended prompts from the history. No job is removed. */
   hide(tenantId: string, which: { promptIds: readonly string[] } | "all"): Promise<void>;

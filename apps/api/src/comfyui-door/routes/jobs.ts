@@ -128,11 +128,11 @@ async function summaries(
   // One that ends between the two reads is listed as ended.
   const all = new Map<string, JobSummary>();
   if (statuses.some(isOpen)) {
-    for await (const page of door.prompts.listActive(tenant.id, keyName))
+    for await (const page of door.prompts.listActive(tenant.id, keyName, [], { withoutGraphs: true }))
       for (const prompt of page) all.set(prompt.jobId, summaryOf(prompt));
   }
   if (statuses.every(isOpen)) return [...all.values()];
-  for await (const page of door.prompts.listEnded(tenant.id, { max: endedMax })) {
+  for await (const page of door.prompts.listEnded(tenant.id, { max: endedMax, withoutGraphs: true })) {
     for (const prompt of page) {
       const ending = parsePythonJson(await door.history.endingOf(prompt)) as HistoryEntry;
       all.set(prompt.jobId, summaryOfEnded(prompt, ending));
