@@ -52,6 +52,12 @@ describe("a form", () => {
     expect(await outcomeOf(pieces, { keep: read })).toEqual(["a file", "a file"]);
   });
 
+  test.each([1, 2, 3, 4])("is received if its last %d bytes come by themselves", async (count) => {
+    const form = `${file}--x--\r\n`;
+    const pieces = [form.slice(0, -count), form.slice(-count)];
+    expect(await outcomeOf(pieces, { keep: read })).toEqual(["a file"]);
+  });
+
   test.each([
     ["a long preamble", [...Array.from({ length: 50 }, () => "preamble ".repeat(10)), "\r\n", file]],
     ["a long field", [part('name="b"', "field ".repeat(1_000)), file]],

@@ -156,7 +156,7 @@ async function receiveForm<Kept>(
     stop(formTooLarge(bytesMax));
   });
   try {
-    await pipeline(bodyOf(request), counter, reader, { signal });
+    await pipeline(bodyOf(request), counter, withWholeEnd(), reader, { signal });
   } catch (cause) {
     stop(new RefusedError("bad-request", "The form is not well-formed.", { cause }));
   }
@@ -176,6 +176,28 @@ function counted(bytesMax: number, onMore: () => void): Transform {
       bytes += chunk.length;
       if (bytes <= bytesMax) done(null, chunk);
       else onMore();
+    },
+  });
+}
+
+/** Longer than the last boundary of a form with what may follow it. */
+const formEndBytes = 256;
+
+/**
+ * Passes the end of a form on in one piece. The reader of forms ends by itself at the last boundary, and would never answer for a
+ * piece that comes after it, such as the line break of the last line.
+ */
+function withWholeEnd(): Transform {
+  let held: Buffer = Buffer.alloc(0);
+  return new Transform({
+    transform(chunk: Buffer, _encoding, done) {
+      const all = Buffer.concat([held, chunk]);
+      const end = Math.max(all.length - formEndBytes, 0);
+      held = all.subarray(end);
+      done(null, all.subarray(0, end));
+    },
+    flush(done) {
+      done(null, held);
     },
   });
 }
