@@ -1,15 +1,9 @@
 import { collectOutputs, rawElements, rawMembers, rewriteStrings, type SettledLookup } from "@genga/comfyui";
 import { type DoorFileName, type DoorRun } from "@genga/jobs";
+import { cutEntry } from "./cut-entry.ts";
 import { type ToldRun } from "./door-relay.ts";
 import { type NamedOutputs } from "./named-outputs.ts";
-
-/** As the database checks it. */
-const entryBytesMax = 1024 * 1024;
-/** Of an entry that would be too large, longer texts are cut. */
-const textMax = 2_000;
-/** Of a status that is still too large: how long a value within a message may be, as JSON text, and how many a message may have. */
-const valueMax = 6 * textMax;
-const valuesMax = 20;
+import { objectOf } from "./raw-objects.ts";
 
 /**
  * What the server's history says of an ended prompt, without its graph: `{outputs, status, meta}` as the server wrote it, with the
@@ -41,10 +35,14 @@ export function doorEntryOf(
     ]),
   );
   const metaShown = [...rawMembers(meta)].filter(([nodeId]) => !door.socketNodes.includes(nodeId));
-  const text = textOf(named, shown(status), shown(objectOf(metaShown)));
+  const text = objectOf([
+    ["outputs", named],
+    ["status", shown(status)],
+    ["meta", shown(objectOf(metaShown))],
+  ]);
   const said = JSON.stringify(door.promptId);
   const told = text.replaceAll(`"${promptId}"`, () => said);
-  return isSmall(told) ? told : cut(told);
+  return cutEntry(told);
 }
 
 /** What a node returned, with the client's names of its files. */
@@ -81,51 +79,4 @@ function namedElement(
       return [key, own === undefined ? shown(value) : JSON.stringify(own)];
     }),
   );
-}
-
-function objectOf(members: readonly (readonly [string, string])[]): string {
-  return `{${members.map(([key, value]) => `${JSON.stringify(key)}:${value}`).join()}}`;
-}
-
-function textOf(outputs: string, status: string, meta: string): string {
-  return `{"outputs":${outputs},"status":${status},"meta":${meta}}`;
-}
-
-/** Whole texts of nodes remain among the job's outputs. */
-function cut(entry: string): string {
-  const shorter = rewriteStrings(entry, (text) =>
-    text.length > textMax ? `${text.slice(0, textMax)}…` : text,
-  );
-  if (isSmall(shorter)) return shorter;
-  const status = rawMembers(shorter).get("status") ?? "null";
-  const withStatus = textOf("{}", status, "{}");
-  return isSmall(withStatus) ? withStatus : textOf("{}", withFewMessages(status), "{}");
-}
-
-/** Of the messages only the first and the last, which says how the prompt ended: without it, its client would not hear that. */
-function withFewMessages(status: string): string {
-  if (!status.startsWith("{")) return "null";
-  const members = rawMembers(status);
-  const messages = rawElements(members.get("messages") ?? "[]");
-  const few = messages.length > 1 ? [...messages.slice(0, 1), ...messages.slice(-1)] : messages;
-  members.set("messages", `[${few.map(shortMessage).join()}]`);
-  return objectOf([...members].map(([key, value]) => [key, key === "messages" ? value : shortValue(value)]));
-}
-
-/** A message of a server's history, `[type, data]`. */
-function shortMessage(message: string): string {
-  const [type = "null", data = "null"] = rawElements(message);
-  if (!data.startsWith("{")) return `[${type},${shortValue(data)}]`;
-  const values = [...rawMembers(data)].slice(0, valuesMax);
-  return `[${type},${objectOf(values.map(([key, value]) => [key, shortValue(value)]))}]`;
-}
-
-/** What is too long is empty, and stays a list, an object or a text. */
-function shortValue(value: string): string {
-  if (value.length <= valueMax) return value;
-  return value.startsWith("[") ? "[]" : value.startsWith("{") ? "{}" : '""';
-}
-
-function isSmall(text: string): boolean {
-  return Buffer.byteLength(text) <= entryBytesMax;
 }
