@@ -4,6 +4,7 @@ import {
   isTerminal,
   PromptTakenError,
   type DoorFiles,
+  type DoorPrompt,
   type DoorPrompts,
   type Job,
   type JobReader,
@@ -47,8 +48,8 @@ export type PromptAnswer =
 const triesMax = 5;
 
 /**
- * Accepts a prompt as a job. While the newest job of the prompt id has the same graph and has not ended, the prompt is that job,
- * so that a client may send it again when it got no answer.
+ * Accepts a prompt as a job. While the newest job of the prompt id has the same graph, client and key, and has not ended, the prompt is
+ * that job, so that a client may send it again when it got no answer.
  * @throws RefusedError @throws LimitReachedError @throws StoreUnavailableError
  */
 export async function acceptPrompt(
@@ -63,7 +64,7 @@ export async function acceptPrompt(
     const create = (place?: string): Promise<Accepted> =>
       createPrompt(read, view, { principal, commands, parts, place });
     const { promptId, number, job } = read.hasOwnId
-      ? await acceptOnce(read, principal.tenant.id, parts.prompts, create)
+      ? await acceptOnce(read, principal, parts.prompts, create)
       : await create();
     const answer = { prompt_id: promptId, number: shownNumber(number), node_errors: {} };
     return { status: 200, body: answer, job };
@@ -116,37 +117,47 @@ function isWorkflow(graph: Record<string, unknown>): graph is Workflow {
 }
 
 /**
- * Of several requests with one prompt id and graph at the same time, one makes the job and the others find it: all want the place
- * after the job that they found under the prompt id.
+ * Of several requests with one prompt id, graph, client and key at the same time, one makes the job and the others find it: all want the
+ * place after the job that they found under the prompt id. Another client would hear nothing of that job, and another key has another
+ * queue, so theirs are other jobs, as every copy is on a server.
  */
 async function acceptOnce(
   read: ReadPrompt,
-  tenantId: string,
+  { tenant: { id: tenantId }, keyName }: Principal,
   prompts: PromptParts["prompts"],
   create: (place: string) => Promise<Accepted>,
 ): Promise<Accepted> {
-  const { promptId, saidHash } = read;
+  const { promptId, clientId, saidHash } = read;
+  const isSame = (found: DoorPrompt): boolean =>
+    found.saidHash === saidHash && found.clientId === clientId && found.keyName === keyName;
   let newest = await prompts.findByPromptId(tenantId, promptId);
-  if (newest?.saidHash === saidHash && !isTerminal(newest.status))
+  if (newest !== null && isSame(newest) && goesOn(newest))
     return { promptId, number: newest.number, job: null };
   for (let tries = 0; tries < triesMax; tries += 1) {
-    const place = sha256(JSON.stringify([promptId, saidHash, newest?.jobId ?? null]));
+    const place = sha256(JSON.stringify([promptId, saidHash, clientId, keyName, newest?.jobId ?? null]));
     try {
       return await create(place);
     } catch (error) {
       if (!(error instanceof PromptTakenError)) throw error;
     }
     const latest = await prompts.findByPromptId(tenantId, promptId);
-    if (latest !== null && latest.jobId !== newest?.jobId)
+    // It came at the same moment, and may have ended already.
+    const isNew = latest !== null && latest.jobId !== newest?.jobId;
+    if (isNew && isSame(latest) && latest.cancelRequestedAt === null)
       return { promptId, number: latest.number, job: null };
     const holder = await prompts.findByPlace(tenantId, place);
-    if (holder !== null && !isTerminal(holder.status)) return { promptId, number: holder.number, job: null };
+    if (holder !== null && goesOn(holder)) return { promptId, number: holder.number, job: null };
     // It was removed meanwhile, or it has ended and seems older than it is: the clocks of processes differ, and ids are times.
     newest = holder ?? latest;
   }
   throw new RefusedError("request-under-way", "The same prompt is being accepted. Send it again.", {
     headers: { "retry-after": "1" },
   });
+}
+
+/** A prompt that its client has taken out of the queue, or interrupted, is over for the client, also while its worker still has to end it. */
+function goesOn({ status, cancelRequestedAt }: DoorPrompt): boolean {
+  return !isTerminal(status) && cancelRequestedAt === null;
 }
 
 async function createPrompt(

@@ -29,7 +29,8 @@ const promptColumns = Prisma.sql`
   prompt.job_id AS "jobId", prompt.tenant_id AS "tenantId", prompt.key_name AS "keyName", prompt.prompt_id AS "promptId",
   prompt.client_id AS "clientId", prompt.number, prompt.said_hash AS "saidHash", prompt.targets,
   prompt.output_nodes AS "outputNodes", prompt.socket_nodes AS "socketNodes", prompt.rewrites, prompt.hidden,
-  prompt.created_at AS "createdAt", ${shownStatus} AS status, job.attempt, job.started_at AS "startedAt", job.finished_at AS "finishedAt"`;
+  prompt.created_at AS "createdAt", ${shownStatus} AS status, job.attempt,
+  job.cancel_requested_at AS "cancelRequestedAt", job.started_at AS "startedAt", job.finished_at AS "finishedAt"`;
 
 const extraData = Prisma.sql`coalesce(asked.extra_data_text, (asked.parameters -> 'extraData')::text) AS "extraData"`;
 const graphColumns = Prisma.sql`${graphText} AS workflow, ${extraData}`;

@@ -10,6 +10,8 @@ export interface DoorPrompt extends NewDoorPrompt {
   /** Of its job. */
   status: JobStatus;
   attempt: number;
+  /** Its job is cancelled, or is to be. */
+  cancelRequestedAt: Date | null;
   startedAt: Date | null;
   finishedAt: Date | null;
 }

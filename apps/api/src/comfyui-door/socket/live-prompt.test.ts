@@ -23,6 +23,7 @@ function aPrompt(more: Partial<DoorPrompt> = {}): LivePrompt {
       hidden: false,
       status: "processing",
       attempt: 1,
+      cancelRequestedAt: null,
       startedAt: null,
       finishedAt: null,
     },
