@@ -113,7 +113,7 @@ describe("prompts of clients", () => {
     expect(shown).toEqual([first.id, second.id]);
     expect(await stores.doorPrompts.countActive(own, "painter")).toBe(2);
     expect(await stores.doorPrompts.countActive(other, "painter")).toBe(0);
-    expect(await stores.doorPrompts.findActiveJobs(own, "painter", { status: "processing" })).toEqual([]);
+    expect(await stores.doorPrompts.findActiveJobs(own, "painter", { state: "begun" })).toEqual([]);
     expect(await stores.doorPrompts.findActiveJobs(own, "nobody", { promptIds: [key.promptId] })).toEqual([]);
   });
 
@@ -130,7 +130,7 @@ describe("prompts of clients", () => {
     };
     await stores.jobRuns.recordProgress([{ ...first, phase: "executing", progress: buildProgress(1) }]);
     expect(await listed()).toEqual(["1 processing", "2 queued"]);
-    const running = await stores.doorPrompts.findActiveJobs(own, "two slots", { status: "processing" });
+    const running = await stores.doorPrompts.findActiveJobs(own, "two slots", { state: "begun" });
     expect(running).toEqual([{ jobId: first.jobId, waits: false }]);
     const waiting = await stores.doorPrompts.findActiveJobs(own, "two slots", { promptIds: [promptId] });
     expect(waiting).toEqual([{ jobId: second.jobId, waits: true }]);

@@ -134,7 +134,7 @@ export class Writers {
     else if (what === "enqueued") await this.#markEnqueued(jobId);
     else if (what === "cancel") {
       const result = await jobRequests.requestCancel(jobId);
-      if (result === null || result === "removed" || result.outcome === "ended") return;
+      if (result === null || result === "removed" || !("event" in result)) return;
       if (result.event !== null) this.#note(result.event, { type: cancelEvents[result.outcome] });
       if (result.outcome === "cancelled") this.#noteFailures(result.passedOn);
     } else if (what === "accept after") {

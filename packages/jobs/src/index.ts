@@ -98,6 +98,7 @@ export {
 export {
   type BatchCancelResult,
   type BatchRemoval,
+  type CancelOptions,
   type CancelResult,
   type WaitingChange,
   type JobRequests,

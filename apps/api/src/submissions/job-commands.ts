@@ -8,6 +8,7 @@ import {
   labelsOf,
   type IdempotencyClaim,
   type Actor,
+  type CancelOptions,
   type CancelResult,
   type Job,
   type JobManager,
@@ -202,8 +203,8 @@ export class JobCommands {
   }
 
   /** @throws JobNotFoundError @throws JobRemovedError */
-  async requestCancel(id: string): Promise<CancelResult> {
-    return this.#manager.requestCancel(await foundJob(this.#jobs, id), this.#actor.keyName);
+  async requestCancel(id: string, options?: CancelOptions): Promise<CancelResult> {
+    return this.#manager.requestCancel(await foundJob(this.#jobs, id), this.#actor.keyName, options);
   }
 
   /** @throws InvalidJobError @throws IllegalTransitionError @throws ExtraDataNeededError @throws JobRemovedError */

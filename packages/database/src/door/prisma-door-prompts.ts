@@ -54,6 +54,11 @@ type EndedRow = DoorPromptWithGraph & {
   failureNodeType: string | null;
 };
 
+const stateConditions = {
+  waiting: Prisma.sql`${shownStatus} = 'queued'`,
+  begun: Prisma.sql`(${shownStatus} = 'processing' OR job.started_at IS NOT NULL)`,
+};
+
 /** Prompts in the table `door_prompts`. Every statement has the tenant as a condition. */
 export class PrismaDoorPrompts implements DoorPrompts {
   readonly #database: PrismaClient;
@@ -166,15 +171,15 @@ export class PrismaDoorPrompts implements DoorPrompts {
   findActiveJobs(
     tenantId: string,
     keyName: string,
-    { promptIds, status }: { promptIds?: readonly string[]; status?: "queued" | "processing" },
+    { promptIds, state }: { promptIds?: readonly string[]; state?: "waiting" | "begun" },
   ): Promise<{ jobId: string; waits: boolean }[]> {
     return withMappedErrors(async () => {
       const named =
         promptIds === undefined ? Prisma.sql`true` : Prisma.sql`prompt.prompt_id = ANY(${promptIds}::text[])`;
-      const inStatus = status === undefined ? Prisma.sql`true` : Prisma.sql`${shownStatus} = ${status}`;
+      const inState = state === undefined ? Prisma.sql`true` : stateConditions[state];
       return await this.#database.$queryRaw<{ jobId: string; waits: boolean }[]>`
         SELECT job.id AS "jobId", ${shownStatus} = 'queued' AS waits FROM jobs job JOIN door_prompts prompt ON prompt.job_id = job.id
-        WHERE job.tenant_id = ${tenantId}::uuid AND ${isActive} AND prompt.key_name = ${keyName} AND ${named} AND ${inStatus}
+        WHERE job.tenant_id = ${tenantId}::uuid AND ${isActive} AND prompt.key_name = ${keyName} AND ${named} AND ${inState}
         ORDER BY job.id`;
     });
   }

@@ -71,13 +71,14 @@ export interface DoorPrompts {
     options?: { withoutGraphs?: boolean },
   ): AsyncIterable<DoorPromptWithGraph[]>;
   /**
-   * The jobs of these prompts, or of all, that wait or run, of this key. `waits`: it does not run yet, also if it waits in the queue of a
-   * server; that is what the status `queued` asks for.
+   * The jobs of these prompts, or of all, that wait or run, of this key. `waits`: it does not run, also if it waits in the queue of a
+   * server; those are the `waiting` ones. `begun` are those that run, and those that have begun and wait to run again: their clients know
+   * that they run.
    */
   findActiveJobs(
     tenantId: string,
     keyName: string,
-    which: { promptIds?: readonly string[]; status?: "queued" | "processing" },
+    which: { promptIds?: readonly string[]; state?: "waiting" | "begun" },
   ): Promise<{ jobId: string; waits: boolean }[]>;
   /** The end of the newest job of a prompt id; `null` = unknown, not ended, or hidden. */
   findEnded(tenantId: string, promptId: string): Promise<EndedDoorPrompt | null>;

@@ -10,12 +10,18 @@ export type SealForJob = (jobId: string) => Uint8Array;
 
 /**
  * The answer to a cancel request. `cancelled`: the job was queued and is cancelled now; `requested`: the job is
- * running, and its worker is to end it.
+ * running, and its worker is to end it; `running`: only a waiting job was to be cancelled, and it runs.
  */
 export type CancelResult =
   | { outcome: "cancelled"; job: Job; event: JobEvent; passedOn?: PassedOn }
   | { outcome: "requested"; job: Job; event: JobEvent | null }
+  | { outcome: "running"; job: Job }
   | { outcome: "ended"; job: Job };
+
+export interface CancelOptions {
+  /** Not if it runs. In the queue of its server, behind another one, it waits. */
+  onlyWaiting?: boolean;
+}
 
 export interface BatchCancelResult {
   /** Jobs that were queued and are cancelled now. */
@@ -78,7 +84,7 @@ export interface JobRequests {
    */
   checkJobs(submission: NewSubmission): Promise<void>;
   /** Here and below, `by` is the name of the client's key, for the events of the jobs. */
-  requestCancel(id: string, by?: string): Promise<CancelResult | "removed" | null>;
+  requestCancel(id: string, by?: string, options?: CancelOptions): Promise<CancelResult | "removed" | null>;
   /**
    * `failed | timeout | cancelled` → `queued`; also resets the counts of attempts. Jobs that failed because of this one,
    * and of no other, are queued again with it, except for those that need secret extra data again.

@@ -15,7 +15,7 @@ import { assertNoExtraData, sealAnew, type WriteJson } from "../secrets/extra-da
 import { BatchNotFoundError } from "../job/job-errors.ts";
 import { type JobAnnouncer } from "../ports/job-announcer.ts";
 import { type JobReader } from "../ports/job-reader.ts";
-import { type CancelResult, type JobRequests } from "../ports/job-requests.ts";
+import { type CancelOptions, type CancelResult, type JobRequests } from "../ports/job-requests.ts";
 import { tryToFinishRemoval } from "../running/finish-removal.ts";
 import { promptOf, type JobPrompt } from "../job/job-prompt.ts";
 import { insertOrFind, withLostAnswers } from "./lost-answer.ts";
@@ -169,12 +169,12 @@ export class JobManager {
    * @throws JobNotFoundError
    * @throws JobRemovedError
    */
-  async requestCancel({ id }: Job, by?: string): Promise<CancelResult> {
+  async requestCancel({ id }: Job, by?: string, options?: CancelOptions): Promise<CancelResult> {
     const result = await withLostAnswers(async (isAgain) => {
-      const answer = await this.#options.requests.requestCancel(id, by);
+      const answer = await this.#options.requests.requestCancel(id, by, options);
       return isAgain ? this.#ownCancel(present(answer, id)) : present(answer, id);
     });
-    if (result.outcome === "ended") return result;
+    if (result.outcome === "ended" || result.outcome === "running") return result;
     if (result.event !== null) this.#publish(result.job, result.event);
     if (result.outcome === "cancelled" && result.passedOn !== undefined)
       publishFailures(this.#options.signals, result.passedOn);

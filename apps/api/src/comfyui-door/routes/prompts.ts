@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { isObject } from "@genga/comfyui";
 import { StoreUnavailableError } from "@genga/jobs";
+import { RefusedError } from "../../http/problem-document.ts";
 import { anyBody, bytesOf, jsonOf, writePart, type DoorRoute } from "../door-route.ts";
 import { cancelPrompts } from "../cancel-prompts.ts";
 
@@ -85,8 +86,8 @@ export const postQueue: DoorRoute = {
     const body = await jsonOf(request);
     const { clear, delete: given } = isObject(body) ? body : {};
     const promptIds = textsOf(given);
-    if (clear === true) await cancelPrompts({ status: "queued" }, principal, parts);
-    else if (promptIds.length > 0) await cancelPrompts({ promptIds, status: "queued" }, principal, parts);
+    if (clear === true) await cancelPrompts({ state: "waiting" }, principal, parts);
+    else if (promptIds.length > 0) await cancelPrompts({ promptIds, state: "waiting" }, principal, parts);
     response.status(200).end();
   },
 };
@@ -98,11 +99,13 @@ export const postInterrupt: DoorRoute = {
   receive: anyBody,
   handle: async ({ request, response, principal }, parts) => {
     // A server takes a body that it cannot read for none.
-    const body = await jsonOf(request).catch(() => undefined);
-    const promptId = isObject(body) ? body["prompt_id"] : undefined;
+    const body = (await jsonOf(request).catch(() => undefined)) ?? {};
+    // An answer 500 there, where nothing is interrupted.
+    if (!isObject(body)) throw new RefusedError("bad-request", "The body must be a JSON object.");
+    const { prompt_id: promptId } = body;
     // A server takes an empty id for none, too.
     const named = promptId ? { promptIds: textsOf([promptId]) } : {};
-    await cancelPrompts({ ...named, status: "processing" }, principal, parts);
+    await cancelPrompts({ ...named, state: "begun" }, principal, parts);
     response.status(200).end();
   },
 };

@@ -12,7 +12,7 @@ export function isMeant(of: Meant): Prisma.Sql {
 }
 
 export interface HeldChange {
-  /** Selects the jobs, which all have the same status. */
+  /** Selects the jobs, which all have the same status, from `jobs job`. */
   held: Prisma.Sql;
   /** What becomes of the locked jobs' batch meanwhile may still prevent the change; see `batchesOf`. */
   isStillWanted?: Prisma.Sql;
@@ -32,7 +32,7 @@ export async function changeHeld(
   const { held, isStillWanted = Prisma.sql`true`, assignments, event, by } = change;
   const rows = await database.$queryRaw<(JobWithEventRow & { hasDependents: boolean })[]>`
     WITH held AS (
-      SELECT id, batch_id FROM jobs WHERE ${held} ORDER BY id FOR NO KEY UPDATE
+      SELECT id, batch_id FROM jobs job WHERE ${held} ORDER BY id FOR NO KEY UPDATE
     ), ${batchesOf(Prisma.sql`SELECT batch_id FROM held`)}
     , job AS (
       UPDATE jobs SET ${assignments}, event_sequence = event_sequence + 1

@@ -3,6 +3,7 @@ import {
   IllegalTransitionError,
   isTerminal,
   mayBeRetried,
+  type CancelOptions,
   type CancelResult,
   type Job,
   type SealForJob,
@@ -18,12 +19,13 @@ import { restartWithDependents } from "./restart-with-dependents.ts";
 
 /**
  * A queued job is cancelled at once. On a processing job the request is recorded for its worker, once. An ended job
- * does not change.
+ * does not change, nor does one that runs if only waiting ones are meant.
  */
 export async function requestCancel(
   database: PrismaClient,
   id: string,
-  by?: string,
+  by: string | undefined,
+  { onlyWaiting = false }: CancelOptions = {},
 ): Promise<CancelResult | "removed" | null> {
   if (!isUuid(id)) return null;
   for (;;) {
@@ -33,12 +35,13 @@ export async function requestCancel(
       const passedOn = hasDependents ? { passedOn: await passOnNow(database, [id]) } : {};
       return { outcome: "cancelled", job, event, ...passedOn };
     }
-    const [noted] = await noteRequests(database, { jobId: id }, by);
+    const [noted] = await noteRequests(database, { jobId: id }, by, { onlyWaiting });
     if (noted !== undefined) return { outcome: "requested", job: noted.job, event: noted.event };
     const job = await findJob(database, id);
     if (job === null || job === "removed") return job;
     if (isTerminal(job.status)) return { outcome: "ended", job };
     if (job.cancelRequestedAt !== null) return { outcome: "requested", job, event: null };
+    if (onlyWaiting && job.status === "processing") return { outcome: "running", job };
     // The job was requeued or claimed between these statements, so they are tried again.
   }
 }

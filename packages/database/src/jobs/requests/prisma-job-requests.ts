@@ -2,6 +2,7 @@ import {
   type Actor,
   type BatchCancelResult,
   type BatchRemoval,
+  type CancelOptions,
   type CancelResult,
   type Job,
   type JobPriority,
@@ -62,8 +63,8 @@ export class PrismaJobRequests implements JobRequests {
     return withMappedErrors(() => checkJobs(this.#database, submission, this.#limits));
   }
 
-  requestCancel(id: string, by?: string): Promise<CancelResult | "removed" | null> {
-    return withMappedErrors(() => requestCancel(this.#database, id, by));
+  requestCancel(id: string, by?: string, options?: CancelOptions): Promise<CancelResult | "removed" | null> {
+    return withMappedErrors(() => requestCancel(this.#database, id, by, options));
   }
 
   retryJob(id: string, seal?: SealForJob, by?: string): Promise<Job | "removed" | null> {
