@@ -76,6 +76,8 @@ export {
 } from "./job/job-errors.ts";
 export {
   type Announcement,
+  type ClearedPage,
+  type ClearingPosition,
   type JobAnnouncer,
   type RepricedPage,
   type TicketReference,

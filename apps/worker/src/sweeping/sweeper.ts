@@ -12,6 +12,7 @@ import {
 import { type Logger } from "@genga/runtime";
 import { type RunMetrics } from "../metrics/run-metrics.ts";
 import { type OutageGuard } from "../timing/outage-guard.ts";
+import { LostTickets } from "./lost-tickets.ts";
 import { SweepingTurn } from "./sweeping-turn.ts";
 
 export interface SweeperOptions {
@@ -67,6 +68,7 @@ const definitionsUnusedMs = 10 * 60_000;
 export class Sweeper {
   readonly #options: SweeperOptions;
   readonly #turn: SweepingTurn;
+  readonly #lostTickets: LostTickets;
   #passes = 0;
   /** The judge forgets lanes that it does not find any more. */
   #hadGuessedLanes = false;
@@ -75,13 +77,18 @@ export class Sweeper {
   constructor(options: SweeperOptions) {
     this.#options = options;
     this.#turn = new SweepingTurn(options.leaseMs);
+    this.#lostTickets = new LostTickets(options);
   }
 
   async tick(): Promise<void> {
     const { servers, ownerId, leaseMs, guard, log } = this.#options;
-    if (!this.#turn.isOwn) return;
+    if (!this.#turn.isOwn) {
+      this.#lostTickets.startOver();
+      return;
+    }
     if (!(await guard.watch(servers.acquireNamedLease("sweeper", ownerId, leaseMs)))) {
       this.#turn.note({ isBarred: false, hasOthers: true });
+      this.#lostTickets.startOver();
       return;
     }
     this.#passes += 1;
@@ -103,7 +110,7 @@ export class Sweeper {
     if (this.#passes % forgottenEvery === 1) await this.#forgetServers();
     if (this.#passes % definitionsEvery === 1) await this.#removeUnusedDefinitions();
     try {
-      const wasWiped = await this.#refillWipedRedis();
+      const wasWiped = await this.#lostTickets.clear();
       const judges = work.hasGuessedLanes || this.#hadGuessedLanes;
       this.#hadGuessedLanes = work.hasGuessedLanes;
       if (judges) await this.#options.guessedLanes.tick();
@@ -115,6 +122,7 @@ export class Sweeper {
       if (this.#passes % auditEvery === 0) await this.#audit();
     } catch (error) {
       if (!(error instanceof TicketsUnavailableError)) throw error;
+      this.#lostTickets.startOver();
       this.#options.log.debug({ err: error }, "Redis is unavailable; tickets are added when it is back");
     }
   }
@@ -165,15 +173,6 @@ export class Sweeper {
     const removed = await this.#options.servers.removeUnusedDefinitions(definitionsUnusedMs);
     if (removed > 0)
       this.#options.log.info({ removed }, "definitions that no server has any more were removed");
-  }
-
-  async #refillWipedRedis(): Promise<boolean> {
-    const { tickets, announcer, log } = this.#options;
-    if (!(await tickets.wasWiped())) return false;
-    const jobs = await announcer.clearEnqueued();
-    await tickets.rememberSentinel();
-    if (jobs > 0) log.warn({ jobs }, "Redis had lost all tickets; they are made again");
-    return true;
   }
 
   /** Adds tickets for queued rows that have none. Any process may call this at any time. */

@@ -31,6 +31,20 @@ export interface RepricedPage {
   announcements: Announcement[];
 }
 
+/** How far `clearEnqueued` has come. */
+export interface ClearingPosition {
+  /** By the database's clock: tickets that were added later are kept. */
+  addedUpTo: Date;
+  /** The last row of the page before; `null` = no page yet. */
+  afterJobId: string | null;
+}
+
+export interface ClearedPage {
+  jobs: number;
+  /** `null` = no row is left. */
+  next: ClearingPosition | null;
+}
+
 /**
  * Keeps track of which queued jobs have a ticket. PostgreSQL records that a ticket was added; the tickets themselves
  * are in Redis (`TicketQueue`). Times are the database's clock. Every method throws `StoreUnavailableError` when the
@@ -53,8 +67,12 @@ export interface JobAnnouncer {
    * tickets cannot be used now, and stand before those of other tenants. Returns these tickets, at most 10,000.
    */
   holdBack(tenantIds: string[]): Promise<(TicketReference & { lane: string })[]>;
-  /** For use after Redis lost its data: clears `enqueuedAt` of all queued rows in one statement; returns how many. */
-  clearEnqueued(): Promise<number>;
+  /**
+   * For use after Redis lost its data: clears `enqueuedAt` of up to `limit` queued rows. The first call, from `null`, decides
+   * the time: rows that are announced after it keep their new tickets. Rows that other transactions have locked are left
+   * until the last call, which waits for them.
+   */
+  clearEnqueued(from: ClearingPosition | null, limit: number): Promise<ClearedPage>;
   /** Counts ranks as `announcementOf` gives them from the bases of their lanes and bands. */
   countFromBases(announcements: Announcement[]): Promise<Announcement[]>;
   /**

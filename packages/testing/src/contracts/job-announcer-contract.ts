@@ -1,3 +1,4 @@
+import { type TicketReference } from "@genga/jobs";
 import { v7 as uuidv7 } from "uuid";
 import { buildJob, buildLane, buildWorkflow } from "../job-builders.ts";
 import { type ContractStores, type TestRunner } from "./contract-stores.ts";
@@ -65,14 +66,29 @@ export function describeJobAnnouncer(runner: TestRunner, open: () => Promise<Con
       expect(await stores().jobRuns.claimJobs(claims.slice(1), 60_000)).toHaveLength(1);
     });
 
-    test("forgets all tickets at once", async () => {
-      const jobs = [await insert(buildJob()), await insert(buildJob())];
-      await stores().jobAnnouncer.markEnqueued(
-        jobs.map(({ id }) => ({ jobId: id, attempt: 1, ticketNumber: 0 })),
-      );
-      expect(await stores().jobAnnouncer.clearEnqueued()).toBeGreaterThanOrEqual(2);
-      expect(among(await stores().jobAnnouncer.listUnannounced(10_000), ...jobs)).toHaveLength(2);
-      expect(await stores().jobAnnouncer.clearEnqueued()).toBe(0);
+    const firstTicket = ({ id }: { id: string }): TicketReference => ({
+      jobId: id,
+      attempt: 1,
+      ticketNumber: 0,
+    });
+
+    test("forgets all tickets page by page, and none that was added after the first page", async () => {
+      const { jobAnnouncer } = stores();
+      const jobs = [await insert(buildJob()), await insert(buildJob()), await insert(buildJob())];
+      await jobAnnouncer.markEnqueued(jobs.map(firstTicket));
+      let page = await jobAnnouncer.clearEnqueued(null, 1);
+      expect(page.jobs).toBe(1);
+      const later = await insert(buildJob());
+      await jobAnnouncer.markEnqueued([firstTicket(later)]);
+      let cleared = page.jobs;
+      while (page.next !== null) {
+        page = await jobAnnouncer.clearEnqueued(page.next, 1);
+        cleared += page.jobs;
+      }
+      expect(cleared).toBeGreaterThanOrEqual(3);
+      expect(among(await jobAnnouncer.listUnannounced(10_000), ...jobs, later)).toHaveLength(3);
+      expect((await read(later.id)).enqueuedAt).not.toBeNull();
+      expect(await jobAnnouncer.clearEnqueued(null, 10)).toEqual({ jobs: 1, next: null });
     });
 
     test("returns, for each ticket, whether its row wants a run, and what it needs", async () => {

@@ -1,4 +1,9 @@
-import { type Announcement, type TicketReference } from "@genga/jobs";
+import {
+  type Announcement,
+  type ClearedPage,
+  type ClearingPosition,
+  type TicketReference,
+} from "@genga/jobs";
 import { Prisma, type PrismaClient } from "../../generated/client.ts";
 import { announcementColumns } from "./announcement-columns.ts";
 import { runningRoomOf, type RunningLimit } from "../running/running-limit.ts";
@@ -50,12 +55,44 @@ export async function listAnnounced(
     ORDER BY job.id LIMIT ${limit}`;
 }
 
-export async function clearEnqueued(database: PrismaClient): Promise<number> {
-  return await database.$executeRaw`
+/** A page is a transaction of its own, so what it cleared stays cleared when a later page takes too long. */
+export async function clearEnqueued(
+  database: PrismaClient,
+  from: ClearingPosition | null,
+  limit: number,
+): Promise<ClearedPage> {
+  const { addedUpTo, afterJobId } = from ?? { addedUpTo: await readTime(database), afterJobId: null };
+  const page = await clearPage(database, { addedUpTo, afterJobId }, limit, Prisma.sql`SKIP LOCKED`);
+  const { jobs, last } = page;
+  if (jobs === limit) return { jobs, next: { addedUpTo, afterJobId: last } };
+  // What is left now are rows that were locked.
+  const left = await clearPage(database, { addedUpTo, afterJobId: null }, limit, Prisma.empty);
+  const next = left.jobs === limit ? { addedUpTo, afterJobId: null } : null;
+  return { jobs: jobs + left.jobs, next };
+}
+
+/** To the precision of `enqueued_at`. */
+async function readTime(database: PrismaClient): Promise<Date> {
+  const [row] = await database.$queryRaw<[{ now: Date }]>`SELECT now()::timestamptz(3) AS now`;
+  return row.now;
+}
+
+async function clearPage(
+  database: PrismaClient,
+  { addedUpTo, afterJobId }: ClearingPosition,
+  limit: number,
+  whenLocked: Prisma.Sql,
+): Promise<{ jobs: number; last: string | null }> {
+  const after = afterJobId === null ? Prisma.sql`true` : Prisma.sql`job.id > ${afterJobId}::uuid`;
+  const [page] = await database.$queryRaw<[{ jobs: number; last: string | null }]>`
     WITH announced AS (
       SELECT job.id FROM jobs job
-      WHERE job.status = 'queued' AND job.enqueued_at IS NOT NULL
-      ORDER BY job.id FOR NO KEY UPDATE OF job
+      WHERE job.status = 'queued' AND job.enqueued_at IS NOT NULL AND job.enqueued_at <= ${addedUpTo}::timestamptz
+        AND ${after}
+      ORDER BY job.id LIMIT ${limit}::int FOR NO KEY UPDATE ${whenLocked}
+    ), cleared AS (
+      UPDATE jobs SET enqueued_at = NULL FROM announced WHERE jobs.id = announced.id RETURNING jobs.id
     )
-    UPDATE jobs SET enqueued_at = NULL FROM announced WHERE jobs.id = announced.id`;
+    SELECT count(*)::int AS jobs, (SELECT id FROM cleared ORDER BY id DESC LIMIT 1) AS last FROM cleared`;
+  return page;
 }

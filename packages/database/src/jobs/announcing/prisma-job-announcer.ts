@@ -1,4 +1,11 @@
-import { type Announcement, type JobAnnouncer, type RepricedPage, type TicketReference } from "@genga/jobs";
+import {
+  type Announcement,
+  type ClearedPage,
+  type ClearingPosition,
+  type JobAnnouncer,
+  type RepricedPage,
+  type TicketReference,
+} from "@genga/jobs";
 import { withMappedErrors } from "../../connection/database-errors.ts";
 import { type PrismaClient } from "../../generated/client.ts";
 import { type RunningLimit } from "../running/running-limit.ts";
@@ -40,8 +47,8 @@ export class PrismaJobAnnouncer implements JobAnnouncer {
     return withMappedErrors(() => holdBack(this.#database, tenantIds, this.#limits));
   }
 
-  clearEnqueued(): Promise<number> {
-    return withMappedErrors(() => clearEnqueued(this.#database));
+  clearEnqueued(from: ClearingPosition | null, limit: number): Promise<ClearedPage> {
+    return withMappedErrors(() => clearEnqueued(this.#database, from, limit));
   }
 
   countFromBases(announcements: Announcement[]): Promise<Announcement[]> {

@@ -1,0 +1,93 @@
+import { randomUUID } from "node:crypto";
+import { afterAll, beforeAll, expect, test } from "@jest/globals";
+import pg from "pg";
+import { pino } from "pino";
+import { v7 as uuidv7 } from "uuid";
+import { migrate, openDatabase, type Database } from "@genga/database";
+import { type Job, type TicketQueue } from "@genga/jobs";
+import { createTicketQueue } from "@genga/queue";
+import { buildJob, createTestDatabase, testServiceUrl, type TestDatabase } from "@genga/testing";
+import { Sweeper } from "../src/sweeping/sweeper.ts";
+import { OutageGuard } from "../src/timing/outage-guard.ts";
+
+// The sweeper beside rows that other transactions keep locked for longer than a statement may take.
+
+const log = pino({ level: "silent" });
+const redisUrl = testServiceUrl("TEST_REDIS_URL");
+let scratch: TestDatabase;
+let database: Database;
+let client: pg.Client;
+
+beforeAll(async () => {
+  scratch = await createTestDatabase({ migrate: (databaseUrl) => migrate({ databaseUrl }) });
+  database = openDatabase({ databaseUrl: scratch.url, statementTimeoutMs: 500 });
+  client = new pg.Client({ connectionString: scratch.url });
+  await client.connect();
+}, 180_000);
+afterAll(async () => {
+  await database.close();
+  await client.end();
+  await scratch.drop();
+}, 180_000);
+
+/** A Redis of its own that has no ticket of the jobs which have one by PostgreSQL. */
+function openWiped(): { tickets: TicketQueue; sweeper: Sweeper } {
+  const tickets = createTicketQueue({ redisUrl, prefix: `test-${randomUUID().slice(0, 8)}`, logger: log });
+  const sweeper = new Sweeper({
+    ...{ ownerId: "sweeper", runs: database.jobRuns, announcer: database.jobAnnouncer },
+    ...{ servers: database.servers, serverSources: database.serverSources, retireMs: 60_000 },
+    ...{ tickets, guard: new OutageGuard(60_000), leaseMs: 60_000, graceMs: 60_000, ageingMs: 60_000, log },
+    guessedLanes: { tick: () => Promise.resolve() },
+    signals: {
+      publish: () => undefined,
+      subscribe: () => Promise.resolve(() => undefined),
+      close: () => Promise.resolve(),
+    },
+    mayRequeue: () => false,
+    hasOtherWorkers: () => false,
+    metrics: { noteRecovered: () => undefined },
+  });
+  return { tickets, sweeper };
+}
+
+async function accept(...jobs: Parameters<typeof buildJob>[0][]): Promise<Job[]> {
+  const [tenant] = await database.tenants.ensureTenants([`tenant-${uuidv7()}`]);
+  const submission = { tenantId: tenant!.id, batch: null, jobs: jobs.map((job) => buildJob(job)) };
+  return await database.jobRequests.insertJobs(submission);
+}
+
+const ticketOf = ({ id }: Job): { jobId: string; attempt: number; ticketNumber: number } => ({
+  ...{ jobId: id, attempt: 1, ticketNumber: 0 },
+});
+
+const takenFrom = async (tickets: TicketQueue): Promise<string[]> =>
+  (await tickets.take("default", 100)).map(({ jobId }) => jobId).sort();
+
+/** Runs `work` while another transaction has locked the job's row. */
+async function whileLocked(job: Job, work: () => Promise<void>): Promise<void> {
+  await client.query("BEGIN");
+  try {
+    await client.query("SELECT FROM jobs WHERE id = $1 FOR UPDATE", [job.id]);
+    await work();
+  } finally {
+    await client.query("ROLLBACK");
+  }
+}
+
+test("tickets of a wiped Redis are made again while a job's row stays locked, and then that job's", async () => {
+  const [locked, ...others] = await accept({}, {}, {});
+  await database.jobAnnouncer.markEnqueued([locked!, ...others].map(ticketOf));
+  const { tickets, sweeper } = openWiped();
+  try {
+    await whileLocked(locked!, async () => {
+      for (let pass = 0; pass < 2; pass += 1) await sweeper.tick();
+      expect(await takenFrom(tickets)).toEqual(others.map(({ id }) => id).sort());
+      expect(await tickets.wasWiped()).toBe(true);
+    });
+    await sweeper.tick();
+    expect(await takenFrom(tickets)).toEqual([locked!.id]);
+    expect(await tickets.wasWiped()).toBe(false);
+  } finally {
+    await tickets.close();
+  }
+}, 60_000);
