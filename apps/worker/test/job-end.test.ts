@@ -27,6 +27,7 @@ const job: EndingJob = {
 const history = { outputs: {}, status: undefined };
 const executionError = new ComfyUIError("execution_failed", "The node raised.", { nodeId: "3" });
 const memoryError = new ComfyUIError("out_of_memory", "The card is full.");
+const deviceError = new ComfyUIError("device_failed", "The card has fallen off the bus.");
 const refusal = new ComfyUIError("prompt_refused", "The graph is wrong.");
 
 const finished: PromptEnd["lookup"] = { state: "finished", executedMs: 12, history };
@@ -119,6 +120,25 @@ describe("the end of a job", () => {
       promptEnded(failed(memoryError)),
       { job: { outOfMemoryCount: 1 } },
       ends("out-of-memory"),
+    ],
+    [
+      "a prompt that met a broken GPU or disk",
+      promptEnded(failed(deviceError)),
+      executing,
+      requeued("device-failed", "crash"),
+    ],
+    [
+      "such a prompt whose message that it began was not heard",
+      promptEnded(failed(deviceError)),
+      {},
+      requeued("device-failed", "crash"),
+    ],
+    ["the third such prompt", promptEnded(failed(deviceError)), thirdCrash, ends("poison")],
+    [
+      "such a prompt on a draining server",
+      promptEnded(failed(deviceError)),
+      { ...thirdCrash, isDraining: true },
+      requeued("device-failed"),
     ],
     ["a cancelled prompt", promptEnded(interrupted, "cancel"), executing, { kind: "cancelled" }],
     ["a cancelled prompt that waited", promptEnded(absent, "cancel"), {}, { kind: "cancelled" }],
@@ -291,13 +311,14 @@ describe("the end of a job", () => {
       attempt("prompt-lost", "http://one"),
       attempt("prompt-interrupted", "http://two"),
       attempt("prompt-stalled", "http://three"),
+      attempt("device-failed", "http://five"),
       attempt("server-lost", "http://one"),
       attempt(null, "http://four"),
     ];
     expect(namingCrashedServers(end, attempts, "http://four")).toMatchObject({
       failure: {
         message: expect.stringMatching(
-          / The servers: http:\/\/one, http:\/\/three, http:\/\/four\.$/,
+          / The servers: http:\/\/one, http:\/\/three, http:\/\/five, http:\/\/four\.$/,
         ) as unknown,
       },
     });
@@ -306,6 +327,7 @@ describe("the end of a job", () => {
 
 describe("what an end says about the server", () => {
   const works = { verdict: "works" };
+  const ranAJob = { verdict: "ran-a-job" };
   const lostAJob = { verdict: "lost-a-job", reason: expect.any(String) as unknown };
   test.each<
     [
@@ -317,8 +339,9 @@ describe("what an end says about the server", () => {
     ]
   >([
     ["a finished prompt", finished, null, true, works],
-    ["a failed prompt", failed(executionError), null, true, works],
-    ["a prompt that failed while it was cancelled", failed(executionError), "cancel", true, works],
+    ["a prompt whose node raised", failed(executionError), null, true, ranAJob],
+    ["a prompt that failed while it was cancelled", failed(executionError), "cancel", true, ranAJob],
+    ["a prompt that met a broken GPU or disk", failed(deviceError), null, true, lostAJob],
     ["a stall", interrupted, "stall", true, lostAJob],
     ["a prompt that vanished and may have begun", absent, null, true, lostAJob],
     ["a prompt that vanished while it waited", absent, null, false, null],

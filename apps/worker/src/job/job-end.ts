@@ -1,4 +1,4 @@
-import { ComfyUIError, type SettledLookup } from "@genga/comfyui";
+import { ComfyUIError, type ComfyUIErrorCode, type SettledLookup } from "@genga/comfyui";
 import {
   type AttemptEnd,
   endAfterFailure,
@@ -88,7 +88,11 @@ export function endOf(
     case "prompt-ended": {
       const { lookup, endedBy, takenBackFor, warnings } = outcome.prompt;
       if (lookup.state === "finished") return { kind: "completed", outputs: outcome.outputs, warnings };
-      if (lookup.state === "failed") return after(failureOfPrompt(lookup), false);
+      if (lookup.state === "failed") {
+        // A graph can cause an assertion of the GPU, or fill a disk: three servers that break with it count like crashes.
+        const hasCrashed = lookup.error.code === deviceFailedCode && !server.isDraining;
+        return after(failureOfPrompt(lookup), hasCrashed);
+      }
       if (endedBy === "cancel") return { kind: "cancelled" };
       if (endedBy === "expiry") return { kind: "timeout", failure: expiryFailure };
       if (endedBy === "deadline") return { kind: "timeout", failure: deadlineFailure(job.timeoutMs) };
@@ -152,12 +156,20 @@ function wasInterruptedAtDeadline(lookup: PromptEnd["lookup"], { timeoutMs }: En
 /** Of two clocks, as a share of the time that passes. */
 const clockErrorMax = 0.01;
 
-/** What the end of a prompt says about its server: it works, or a job was lost on it, or nothing (`null`). */
+/**
+ * What the end of a prompt says about its server: it works; or it ran a prompt that failed, which a broken server does as
+ * well; or a job was lost on it; or nothing (`null`).
+ */
 export function serverVerdict(
   { lookup, endedBy }: PromptEnd,
   { mayHaveBegun }: Pick<Circumstances, "mayHaveBegun">,
-): { verdict: "works" } | { verdict: "lost-a-job"; reason: string } | null {
-  if (lookup.state === "finished" || lookup.state === "failed") return { verdict: "works" };
+): { verdict: "works" | "ran-a-job" } | { verdict: "lost-a-job"; reason: string } | null {
+  if (lookup.state === "finished") return { verdict: "works" };
+  if (lookup.state === "failed") {
+    return lookup.error.code === deviceFailedCode
+      ? { verdict: "lost-a-job", reason: lookup.error.message }
+      : { verdict: "ran-a-job" };
+  }
   if (endedBy === "stall") return { verdict: "lost-a-job", reason: stallFailure.message };
   if (lookup.state === "absent" && endedBy === null && mayHaveBegun)
     return { verdict: "lost-a-job", reason: promptLossFailures.absent.message };
@@ -273,8 +285,12 @@ const promptLossFailures = {
   stuck: { class: "server", code: "prompt-stuck", message: "The server did not let go of the prompt." },
 } as const satisfies Record<string, JobFailure>;
 
+/** The server's GPU or disk is broken. */
+const deviceFailedCode = "device_failed" satisfies ComfyUIErrorCode;
+
 /** Failures of attempts that count as crashes of their server. */
 const crashCodes: ReadonlySet<string> = new Set([
+  deviceFailedCode.replaceAll("_", "-"),
   promptLossFailures.absent.code,
   serverLostCode,
   stallFailure.code,

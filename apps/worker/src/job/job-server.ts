@@ -52,8 +52,11 @@ export interface JobServer {
   noteSlotFreed(): void;
   /** This run's prompt has left the server normally. */
   notePromptGone(run: Run): void;
-  /** A prompt ended normally, with success or with an error of its own. */
-  noteJobEnded(): void;
+  /**
+   * A prompt ended normally.
+   * @param endedWell `false`: with an error of its own, which says neither that the server works nor that it is broken
+   */
+  noteJobEnded(endedWell: boolean): void;
   /** A job failed through the server's fault. */
   noteJobLost(reason: string): void;
   /** The server was told to end this prompt and does not. */

@@ -135,6 +135,7 @@ function freeSlot(run: Run, server: JobServer, options: ProcessJobOptions): void
 /** What the server's health learns from the end of a prompt. */
 function noteOnServer(run: Run, server: JobServer, prompt: PromptEnd): void {
   const verdict = serverVerdict(prompt, run);
-  if (verdict?.verdict === "works") server.noteJobEnded();
-  else if (verdict?.verdict === "lost-a-job") server.noteJobLost(verdict.reason);
+  if (verdict === null) return;
+  if (verdict.verdict === "lost-a-job") server.noteJobLost(run.shownText(verdict.reason));
+  else server.noteJobEnded(verdict.verdict === "works");
 }

@@ -295,9 +295,9 @@ export class OwnedServer implements JobServer {
     void this.#checks.trigger();
   }
 
-  noteJobEnded(): void {
+  noteJobEnded(endedWell: boolean): void {
     const wasOnTrial = this.#health.state === "probing";
-    this.#health.noteJobEnded();
+    if (endedWell) this.#health.noteJobEnded();
     this.wear.notePromptEnded();
     if (wasOnTrial) void this.#checks.trigger();
   }

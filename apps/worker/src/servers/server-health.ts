@@ -12,7 +12,7 @@ export interface ServerHealthLimits {
   stallMs: number;
   /** How long prompts may wait while none runs. */
   idleMs: number;
-  /** How many jobs in a row may fail through the server's fault before the server gets a pause. */
+  /** How many jobs may fail through the server's fault, without a success between them, before it gets a pause. */
   failuresMax: number;
   /** The first pause; each further one is twice as long, up to `pauseMaxMs`. */
   pauseMs: number;
@@ -76,7 +76,7 @@ export class ServerHealth {
     this.#become("wedged", stuckReason(promptId));
   }
 
-  /** A prompt ended normally, with success or with an error of its own, so the server works. */
+  /** A prompt ended with success, so the server works. A prompt that failed says nothing: a broken server fails them, too. */
   noteJobEnded(): void {
     this.#failuresInARow = 0;
     this.#pauses = 0;

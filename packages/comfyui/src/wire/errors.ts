@@ -41,6 +41,8 @@ const codes = {
   execution_failed: { errorClass: "execution", retry: "if_asked" },
   /** A node ran out of memory. */
   out_of_memory: { errorClass: "out_of_memory", retry: "elsewhere" },
+  /** A node met a GPU or a disk of the server that is broken, so other prompts will fail there as well. */
+  device_failed: { errorClass: "server", retry: "later" },
   /** The prompt was interrupted on the server, by Genga or by another client. */
   prompt_interrupted: { errorClass: "server", retry: "later" },
   /** The server names an output that it cannot serve. */

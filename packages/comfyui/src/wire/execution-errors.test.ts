@@ -22,8 +22,49 @@ test.each([
   expect(classifyExecutionError({ exception_type: type, exception_message: message })).toBe("out_of_memory");
 });
 
+const asynchronously =
+  "\nCUDA kernel errors might be asynchronously reported at some other API call, so the stacktrace below might be incorrect." +
+  "\nCompile with `TORCH_USE_CUDA_DSA` to enable device-side assertions.\n";
+
+test.each([
+  ["RuntimeError", `CUDA error: unspecified launch failure${asynchronously}`],
+  ["torch.AcceleratorError", `CUDA error: device-side assert triggered${asynchronously}`],
+  ["RuntimeError", `CUDA error: no kernel image is available for execution on the device${asynchronously}`],
+  ["RuntimeError", `HIP error: an illegal memory access was encountered${asynchronously}`],
+  ["RuntimeError", "HIP error: no ROCm-capable device is detected\n"],
+  ["RuntimeError", "CUDA driver error: unknown error\n"],
+  ["RuntimeError", "Triton Error [CUDA]: an illegal memory access was encountered\n"],
+  [
+    "RuntimeError",
+    "Found no NVIDIA driver on your system. Please check that you have an NVIDIA GPU and installed a driver\n",
+  ],
+  ["RuntimeError", "No CUDA GPUs are available\n"],
+  ["RuntimeError", "cuDNN error: CUDNN_STATUS_NOT_INITIALIZED\n"],
+  ["RuntimeError", "CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`\n"],
+  ["OSError", "[Errno 28] No space left on device: '/comfyui/output/a_00001_.png'\n"],
+  ["OSError", "[Errno 28] No space left on device\n"],
+  ["av.error.OSError", "[Errno 30] Read-only file system: '/comfyui/output/a_00001_.mp4'\n"],
+  ["OSError", "[Errno 5] Input/output error\n"],
+])("%s: %s says that the server's GPU or disk is broken", (type, message) => {
+  expect(classifyExecutionError({ exception_type: type, exception_message: message })).toBe("device");
+});
+
+test("a broken GPU or disk is the server's fault, and its error names the node", () => {
+  const error = failed(`CUDA error: unspecified launch failure${asynchronously}`);
+  expect(error).toMatchObject({ code: "device_failed", errorClass: "server", nodeId: "2" });
+  expect(error.message).toBe(
+    "Node 2 (UpscaleModelLoader) failed: RuntimeError: CUDA error: unspecified launch failure",
+  );
+});
+
 test.each([
   ["ValueError", "boom\n"],
+  ["RuntimeError", `CUDA error: invalid argument${asynchronously}`],
+  ["RuntimeError", "CUDA error: CUBLAS_STATUS_INVALID_VALUE when calling `cublasSgemm( handle )`\n"],
+  ["ValueError", "I cannot parse 'CUDA error: unspecified launch failure' as a number\n"],
+  ["ValueError", "[Errno 28] No space left on device\n"],
+  ["FileNotFoundError", "[Errno 2] No such file or directory: '[Errno 28] No space left on device'\n"],
+  ["PermissionError", "[Errno 13] Permission denied: '/comfyui/output'\n"],
   ["RuntimeError", "mat1 and mat2 shapes cannot be multiplied (77x768 and 2048x320)\n"],
   ["KeyError", "\n"],
 ])("%s: %s is an ordinary failure", (type, message) => {

@@ -21,16 +21,83 @@ const outOfMemoryTexts = [
 ];
 
 /**
- * Distinguishes a node that ran out of memory (free memory and try another server) from a node that raised another
- * error.
+ * What the runtimes of CUDA and ROCm say of a GPU, a driver or a context that runs no further work (the texts of
+ * `cudaGetErrorString` and `hipGetErrorString`), and cuBLAS of a handle that it cannot create. Errors of single calls,
+ * such as `invalid argument`, are not among them.
+ */
+const brokenGpu = [
+  "unspecified launch failure",
+  "device-side assert triggered",
+  "an illegal memory access was encountered",
+  "an illegal instruction was encountered",
+  "misaligned address",
+  "invalid program counter",
+  "hardware stack error",
+  "the launch timed out and was terminated",
+  "uncorrectable ECC error encountered",
+  "uncorrectable NVLink error detected during the execution",
+  "no kernel image is available for execution on the device",
+  "initialization error",
+  "driver shutting down",
+  "context is destroyed",
+  "invalid device context",
+  "no (CUDA|ROCm)-capable device is detected",
+  "(all )?CUDA-capable device(s|\\(s\\) is/are| are)* busy or unavailable",
+  "(CUDA )?driver version is insufficient for (CUDA )?runtime version",
+  "unknown error",
+  "CUBLAS_STATUS_NOT_INITIALIZED",
+].join("|");
+
+/**
+ * Beginnings of lines that report a broken GPU. PyTorch writes `CUDA error: ` before the runtime's text
+ * (`c10/cuda/CUDAException.cpp`; its build for ROCm says HIP instead), `CUDA driver error: ` and `cuDNN error: `
+ * (`ATen/cuda/Exceptions.h`); Triton writes `Triton Error [CUDA]: `. The others are of PyTorch's search for a GPU
+ * (`c10/cuda/CUDAFunctions.cpp`). A node may quote such a text in the middle of a line of its own.
+ */
+const brokenGpuLines = [
+  new RegExp(`^((CUDA|HIP)( driver)? error|Triton Error \\[(CUDA|HIP)\\]): (${brokenGpu})`, "im"),
+  /^cuDNN error: CUDNN_STATUS_NOT_INITIALIZED/im,
+  /^Found no NVIDIA driver on your system/im,
+  /^The NVIDIA driver on your system is too old/im,
+  /^CUDA driver initialization failed/im,
+  /^CUDA unknown error/im,
+  /^No (CUDA|HIP) GPUs are available/im,
+  /^Unexpected error from (cuda|hip)GetDeviceCount\(\)/im,
+];
+
+/**
+ * How Python words the `OSError` of a disk that takes no more files: EIO, ENOSPC and EROFS, and Windows'
+ * ERROR_DISK_FULL. PyAV, which writes videos, words its own `OSError` alike.
+ */
+const brokenDiskType = /(^|\.)OSError$/;
+const brokenDiskMessage = /^\[(Errno (5|28|30)|WinError 112)\] /;
+
+/**
+ * Distinguishes a node that ran out of memory (free memory and try another server) and a GPU or a disk of the server
+ * that is broken (`device`: the next prompts will fail there as well) from a node that raised another error.
  */
 export function classifyExecutionError(
   error: Pick<ExecutionErrorData, "exception_type" | "exception_message">,
-): "out_of_memory" | "execution" {
+): "out_of_memory" | "device" | "execution" {
   if (outOfMemoryTypes.test(error.exception_type)) return "out_of_memory";
   const text = error.exception_message.toLowerCase();
-  return outOfMemoryTexts.some((phrase) => text.includes(phrase)) ? "out_of_memory" : "execution";
+  if (outOfMemoryTexts.some((phrase) => text.includes(phrase))) return "out_of_memory";
+  return saysDeviceIsBroken(error) ? "device" : "execution";
 }
+
+function saysDeviceIsBroken({
+  exception_type: type,
+  exception_message: message,
+}: Pick<ExecutionErrorData, "exception_type" | "exception_message">): boolean {
+  if (brokenDiskType.test(type)) return brokenDiskMessage.test(message);
+  return brokenGpuLines.some((line) => line.test(message));
+}
+
+const codes = {
+  out_of_memory: "out_of_memory",
+  device: "device_failed",
+  execution: "execution_failed",
+} as const;
 
 /** Limits for one exception's message, in characters: the reason in an error's own message, and the kept whole. */
 const reasonMax = 1_000;
@@ -42,7 +109,7 @@ const exceptionTailMax = 2_000;
  * reason.
  */
 export function executionErrorOf(error: ExecutionErrorData): ComfyUIError {
-  const code = classifyExecutionError(error) === "out_of_memory" ? "out_of_memory" : "execution_failed";
+  const code = codes[classifyExecutionError(error)];
   const reason = reasonOf(error.exception_message);
   const what = reason === "" ? error.exception_type : `${error.exception_type}: ${reason}`;
   return new ComfyUIError(code, `Node ${error.node_id} (${error.node_type}) failed: ${what}`, {

@@ -53,7 +53,7 @@ function afterServerLoss(
     return requeue(failure, job, options.random, { charged: false, avoidServer: true });
   }
   if (job.crashCount + 1 >= crashesMax) {
-    const message = `${crashesMax} servers were lost while each was executing this job; it is not tried again. ${failure.message}`;
+    const message = `It was executing ${crashesMax} times when its server crashed, hung or broke; it is not tried again. ${failure.message}`;
     return { kind: "failed", failure: { ...failure, code: poisonCode, message } };
   }
   return requeue(failure, job, options.random, { charged: false, avoidServer: true, counts: "crash" });

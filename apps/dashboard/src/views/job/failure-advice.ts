@@ -54,6 +54,10 @@ const byCode: Readonly<Record<string, Advice>> = {
     meaning: "The server does not know the prompt any more; it probably restarted.",
     advice: uncharged,
   },
+  "device-failed": {
+    meaning: "The GPU or the disk of the server is broken or full.",
+    advice: `${uncharged} ${askOperator}`,
+  },
   "prompt-interrupted": { meaning: "Somebody interrupted the prompt on its server.", advice: uncharged },
   "prompt-stuck": { meaning: "The server did not let go of the prompt.", advice: uncharged },
   "not-submitted": { meaning: "The prompt could not be given to the server.", advice: uncharged },
