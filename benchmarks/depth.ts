@@ -79,6 +79,7 @@ const measures: Measured[] = [
   get("GET /jobs/{id}, the last of its lane", ({ lastId }) => `jobs/${lastId}`),
   get("GET /jobs, a page", () => "jobs?limit=50"),
   get("GET /jobs?status=queued, a page", () => "jobs?status=queued&limit=50"),
+  get("GET /jobs?status=processing, a page", () => "jobs?status=processing&limit=50"),
   get("GET /jobs?text=, a page", () => "jobs?text=number%20777&limit=50"),
   {
     name: "accepting a job",

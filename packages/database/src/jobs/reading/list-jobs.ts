@@ -90,6 +90,9 @@ export function conditionsOf(tenantId: string, filter: Omit<JobFilter, "limit">)
   if (statuses !== undefined) {
     conditions.push(Prisma.sql`job.status = ANY(${statuses}::text[]::job_status[])`);
     if (statuses.every(isTerminal)) conditions.push(Prisma.sql`job.finished_at IS NOT NULL`);
+    if (!statuses.some(isTerminal)) conditions.push(Prisma.sql`job.finished_at IS NULL`);
+    if (statuses.every((status) => status === "processing"))
+      conditions.push(Prisma.sql`job.status = 'processing'`);
   }
   if (types !== undefined) conditions.push(Prisma.sql`job.type = ANY(${types}::text[]::job_type[])`);
   if (project !== undefined) conditions.push(Prisma.sql`job.project = ${project}`);
