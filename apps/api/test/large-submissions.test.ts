@@ -81,6 +81,14 @@ describe("a batch of lines", () => {
     expect(empty.status).toBe(422);
   });
 
+  test("is refused at its first job that is one too many, whatever follows", async () => {
+    const refused = await postLines([...Array.from({ length: 10_001 }, () => "1"), "this is not JSON"]);
+    expect([refused.status, await refused.json()]).toMatchObject([
+      422,
+      { code: "out-of-bounds", problems: [{ path: "jobs", accepted: { max: 10_000 } }] },
+    ]);
+  });
+
   test("may hold integers that JavaScript cannot, as a list may", async () => {
     const graph = (seed: string): string =>
       `{"type":"workflow","workflow":{"1":{"class_type":"EmptyImage","inputs":{"width":64,"height":64,"batch_size":1,"color":${seed}}},` +

@@ -1,13 +1,13 @@
 import { InvalidJobError, type IdempotencyClaim, type Job, type JobType, type Principal } from "@genga/jobs";
 import { readComfyJob } from "../comfy-api/read-comfy-job.ts";
-import { parseJsonBytes, parseJsonText, textOf } from "../http/json-body.ts";
-import { RefusedError } from "../http/problem-document.ts";
+import { parseJsonBytes, textOf } from "../http/json-body.ts";
 import { type JobCommands } from "../submissions/job-commands.ts";
 import { readBatchRerun } from "../submissions/batch-rerun.ts";
 import { readRerun } from "../submissions/rerun-body.ts";
 import { readBatch, readSubmission } from "../submissions/submission-body.ts";
 import { describeValues, type Sweep } from "../submissions/sweep.ts";
 import { answerOfBatch, answerOfDryRun, answerOfJob, type AnswerBytes } from "./accepted-answer.ts";
+import { readJobLines } from "./job-lines.ts";
 
 /** A request that submits jobs: its bytes, and who sent them. */
 export type Submission = {
@@ -109,7 +109,7 @@ async function acceptBatch(
   claim?: IdempotencyClaim,
 ): Promise<AcceptedBatch | DryRun> {
   const given = submission.isLines
-    ? await jobsOfLines(takeBody(submission))
+    ? await readJobLines(textOf(takeBody(submission), batchValuesMax))
     : await parsed(takeBody(submission), batchValuesMax);
   const body = withFields(given, submission.fields);
   const read = readBatch(body, await commands.findTemplates(body, "batch"));
@@ -147,21 +147,6 @@ async function namingValues<Result>(sweep: Sweep | undefined, work: Promise<Resu
 /** An empty body is read as an object without fields, whose refusal says more. */
 async function parsed(body: Uint8Array, valuesMax?: number): Promise<unknown> {
   return body.length === 0 ? {} : parseJsonBytes(body, valuesMax === undefined ? {} : { valuesMax });
-}
-
-/** NDJSON: one job a line; empty lines do not count. @throws RefusedError naming the line */
-async function jobsOfLines(body: Uint8Array): Promise<{ jobs: unknown[] }> {
-  const jobs: unknown[] = [];
-  for (const [index, line] of textOf(body, batchValuesMax).split("\n").entries()) {
-    if (line.trim() === "") continue;
-    try {
-      jobs.push(await parseJsonText(line));
-    } catch (error) {
-      if (!(error instanceof RefusedError)) throw error;
-      throw new RefusedError(error.code, `Line ${index + 1}: ${error.message}`, { cause: error });
-    }
-  }
-  return { jobs };
 }
 
 /** The fields of the query, where the body has none of its own. */
