@@ -83,3 +83,30 @@ describe("runAt", () => {
     expect(await refused("batches", { ...mixed, runAt: "tonight" })).toEqual(["runAt"]);
   });
 });
+
+describe("a moment", () => {
+  const refusals = async (response: Response): Promise<unknown> => {
+    const { code, problems = [] } = (await response.json()) as {
+      code: string;
+      problems?: { path: string }[];
+    };
+    return [response.status, code, problems.map((problem) => problem.path)];
+  };
+  test.each<[string, string]>([
+    ["runAt", "0000-06-01T00:00:00Z"],
+    ["runAt", "0001-01-01T00:00:00+00:01"],
+    ["runAt", "9999-12-31T23:59:59-01:00"],
+    ["expiresAt", "9999-12-31T23:59:59-01:00"],
+  ])("of %s is refused where its year has no four digits in UTC: %s", async (field, text) => {
+    const refused = [422, "out-of-bounds", [field]];
+    expect(await refusals(await api.post("generate", image({ [field]: text })))).toEqual(refused);
+    const query = new URLSearchParams({ [field]: text }).toString();
+    expect(await refusals(await api.post(`batches?${query}`, { jobs: [image()] }))).toEqual(refused);
+  });
+
+  test("may be the first and the last one of these years", async () => {
+    const [runAt, expiresAt] = ["0001-01-01T00:00:00.000Z", "9999-12-31T23:59:59.999Z"];
+    const [id] = await submitBatch({ jobs: [image({ runAt, expiresAt })] });
+    expect(await read(id!)).toMatchObject({ runAt, expiresAt });
+  });
+});

@@ -12,7 +12,17 @@ import { z } from "zod";
 import { storableText, withoutUndefined } from "../http/request-values.ts";
 import { submittedWebhookSchema } from "../webhooks/webhook-fields.ts";
 
-const moment = z.iso.datetime({ offset: true });
+/** What PostgreSQL takes as `Date` writes it: years have four digits, and there is no year 0. */
+const [firstMoment, lastMoment] = [
+  Date.parse("0001-01-01T00:00:00Z"),
+  Date.parse("9999-12-31T23:59:59.999Z"),
+];
+
+const moment = z.iso
+  .datetime({ offset: true })
+  .refine((text) => Date.parse(text) >= firstMoment && Date.parse(text) <= lastMoment, {
+    error: "in UTC it is not in the years 1 to 9999",
+  });
 
 /** By what jobs are found again; a batch keeps those that its request names for all of its jobs. */
 const labelFields = {
