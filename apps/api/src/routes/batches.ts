@@ -94,9 +94,8 @@ export const rerunBatch = route({
   problems: ["batch-not-found", "batch-removed", ...rerunProblems.filter((code) => code !== "job-not-found")],
   handler: async (
     { id, body, headers, principal, baseUrl },
-    { submissions, ownJobs }: Pick<ApiDependencies, "submissions" | "ownJobs">,
+    { submissions }: Pick<ApiDependencies, "submissions">,
   ) => {
-    await foundBatch(ownJobs(principal), id);
     const rerun = { kind: "batch-rerun", of: id, body, ...keyOf(headers), principal, baseUrl } as const;
     return replyOf(await submissions.accept(rerun));
   },

@@ -189,9 +189,8 @@ export const rerunJob = route({
   problems: rerunProblems,
   handler: async (
     { id, body, headers, principal, baseUrl },
-    { submissions, ownJobs }: Pick<ApiDependencies, "submissions" | "ownJobs">,
+    { submissions }: Pick<ApiDependencies, "submissions">,
   ) => {
-    await foundJob(ownJobs(principal), id);
     const job = { kind: "rerun", of: id, body, ...keyOf(headers), principal, baseUrl } as const;
     return replyOf(await submissions.accept(job));
   },
