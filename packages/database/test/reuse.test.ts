@@ -188,6 +188,21 @@ describe("A job with the graph of a completed one", () => {
     }
   });
 
+  test("runs if that one got secrets by its retry, and does not if it was retried without any", async () => {
+    const graphsOf = { secret: graph(), plain: graph() };
+    const [secret, plain] = await insert(
+      buildJob({ workflow: graphsOf.secret }),
+      buildJob({ workflow: graphsOf.plain }),
+    );
+    for (const { id } of [secret!, plain!]) await stores.jobRequests.requestCancel(id);
+    await stores.jobRequests.retryJob(secret!.id, () => Buffer.from("secret"));
+    await stores.jobRequests.retryJob(plain!.id);
+    await client.query("UPDATE jobs SET ticket_number = 0 WHERE id = ANY($1)", [[secret!.id, plain!.id]]);
+    for (const { id } of [secret!, plain!]) await run(id);
+    expect(await insertOne(asking(graphsOf.secret))).toMatchObject({ status: "queued", reusedFrom: null });
+    expect(await insertOne(asking(graphsOf.plain))).toMatchObject({ reusedFrom: plain!.id });
+  });
+
   test("that waits for another one, or reads its output, runs", async () => {
     const workflow = graph();
     const source = await completed(workflow);

@@ -102,7 +102,8 @@ export async function restartRows(
         expires_at = CASE WHEN again.dependency IS NOT NULL AND expires_at > now() THEN expires_at END,
         finished_at = NULL,
         paused_at = CASE WHEN again.batch_id IN (SELECT id FROM batch WHERE paused_at IS NOT NULL) THEN now() END,
-        has_extra_data = again.sealed IS NOT NULL, event_sequence = event_sequence + 1
+        has_extra_data = again.sealed IS NOT NULL, reuse_hash = CASE WHEN again.sealed IS NULL THEN reuse_hash END,
+        event_sequence = event_sequence + 1
       FROM again WHERE jobs.id = again.id
       RETURNING jobs.*, again.before, again.sealed, again.dependency
     ), secret AS (
