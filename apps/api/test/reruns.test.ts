@@ -151,7 +151,9 @@ test("secret extra data has to be sent again, also while the first job waits", a
   };
   const extraData = { api_key_comfy_org: "secret-1", extra_pnginfo: { note: 1.0 } };
   const id = await submit({ type: "workflow", workflow, extraData });
-  expect(await refusal(id, {})).toMatchObject({ code: "extra-data-needed" });
+  for (const without of [{}, { extraData: {} }, { extraData: { preview_method: "auto" } }])
+    expect(await refusal(id, without)).toMatchObject({ code: "extra-data-needed" });
+  expect(await refusal(id, { extraData: [] })).toMatchObject({ problems: [{ path: "extraData" }] });
   const again = await rerun(id, { extraData: { api_key_comfy_org: "secret-2" } });
   const leased = await api.worker.claim(again, serverId);
   expect(leased.sealedExtraData).not.toBeNull();
@@ -196,6 +198,25 @@ test("an Idempotency-Key makes one job of two requests", async () => {
   expect(((await (await api.post(`jobs/${other}/rerun`, {}, headers)).json()) as { code: string }).code).toBe(
     "idempotency-key-reused",
   );
+});
+
+test("a rerun that is repeated with its Idempotency-Key is answered as the first time, though what it made again was removed", async () => {
+  const headers = { "idempotency-key": "again-2" };
+  const batch = await api.post("batches", { jobs: [{ type: "image", prompt: "rain" }] });
+  const { id: batchId, jobs } = (await batch.json()) as { id: string; jobs: { id: string }[] };
+  const id = await submit({ type: "image", prompt: "rain" });
+  for (const path of [`jobs/${id}`, `batches/${batchId}`]) {
+    const key = { "idempotency-key": `${headers["idempotency-key"]}-${path}` };
+    const first = await api.post(`${path}/rerun`, {}, key);
+    expect(first.status).toBe(202);
+    for (const each of path.startsWith("jobs") ? [id] : jobs.map((job) => job.id))
+      await api.worker.complete(await api.worker.claim(each, serverId), []);
+    expect((await api.request(path, { method: "DELETE" })).status).toBe(204);
+    const second = await api.post(`${path}/rerun`, {}, key);
+    expect([second.status, second.headers.get("idempotency-replayed")]).toEqual([202, "true"]);
+    expect(await second.json()).toEqual(await first.json());
+    expect((await api.post(`${path}/rerun`, {})).status).toBe(410);
+  }
 });
 
 test("what a job reads of another one, its rerun reads as well, also when that one is removed", async () => {

@@ -39,7 +39,7 @@ export {
   type NewOutput,
 } from "./job/job.ts";
 export { announcementOf } from "./running/announcement.ts";
-export { promptOf, promptTextOf, shownPrompt, type JobPrompt } from "./job/job-prompt.ts";
+export { cut, promptOf, promptTextOf, shownPrompt, type JobPrompt } from "./job/job-prompt.ts";
 export {
   isStorableJson,
   toStorableJson,
@@ -270,7 +270,13 @@ export {
 export { type ClaimOutcome, type IdempotencyClaim, type IdempotencyKey } from "./ports/idempotency-store.ts";
 export { type IdempotencyStore, type KeyedRequest } from "./ports/idempotency-store.ts";
 export { abandonedServerIds, liveWorkerIds, retiredServerIds } from "./running/retired-servers.ts";
-export { openExtraData, readExtraData, sealExtraData, type ExtraData } from "./secrets/extra-data.ts";
+export {
+  lacksSecrets,
+  openExtraData,
+  readExtraData,
+  sealExtraData,
+  type ExtraData,
+} from "./secrets/extra-data.ts";
 export { openSecretBox, SecretBox, SecretBoxError } from "./secrets/secret-box.ts";
 export { TenantNames } from "./secrets/tenant-names.ts";
 export {

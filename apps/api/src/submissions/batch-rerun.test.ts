@@ -18,4 +18,6 @@ test("the new batch is named after the first one, within the bound of names", ()
   expect(nameOfRerun({ name: "rain" }, undefined)).toBe("rain again");
   expect(nameOfRerun({ name: "rain" }, "sun")).toBe("sun");
   expect(nameOfRerun({ name: "x".repeat(200) }, undefined)).toHaveLength(200);
+  const name = nameOfRerun({ name: `${"x".repeat(193)}\u{1f327}` }, undefined);
+  expect(name).toBe(`${"x".repeat(193)} again`);
 });

@@ -1,5 +1,6 @@
 import { ExactNumber, isObject, parseExactJson } from "@genga/comfyui";
 import {
+  cut,
   InvalidJobError,
   jobMarks,
   type Batch,
@@ -62,7 +63,7 @@ export async function jobsToRerun(
 
 /** "rain" → "rain again" */
 export function nameOfRerun(batch: Pick<Batch, "name">, given: string | undefined): string {
-  return given ?? `${(batch.name ?? "batch").slice(0, nameMax - suffix.length)}${suffix}`;
+  return given ?? `${cut(batch.name ?? "batch", nameMax - suffix.length)}${suffix}`;
 }
 
 const suffix = " again";

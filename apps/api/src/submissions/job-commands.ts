@@ -4,6 +4,7 @@ import {
   ExtraDataNeededError,
   InvalidJobError,
   isTerminal,
+  lacksSecrets,
   problemsAsSaid,
   labelsOf,
   type IdempotencyClaim,
@@ -138,7 +139,7 @@ export class JobCommands {
   async #rerunRequest(first: Job, saidOf: (stored: StoredParameters) => ReadRerun): Promise<JobRequest> {
     const stored = await foundParameters(this.#jobs, first);
     const said = saidOf(stored);
-    if (stored.hadSecrets && said.extraData === undefined) throw new ExtraDataNeededError(1);
+    if (stored.hadSecrets && lacksSecrets(said.extraData)) throw new ExtraDataNeededError(1);
     const { type, parameters, options, rerunOf } = rerunRequestOf(first, stored, said);
     const [open, removed, template] = await Promise.all([
       this.#openDependencies(first.id),

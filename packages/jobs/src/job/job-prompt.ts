@@ -56,6 +56,6 @@ function membersOf(value: unknown): [string, unknown][] {
 }
 
 /** Cuts to at most `unitsMax` UTF-16 units, never within a character. */
-function cut(text: string, unitsMax: number): string {
+export function cut(text: string, unitsMax: number): string {
   return text.slice(0, unitsMax).replace(/[\ud800-\udbff]$/, "");
 }

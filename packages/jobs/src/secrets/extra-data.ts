@@ -46,6 +46,11 @@ export function readExtraData(given: unknown, write: WriteJson): ExtraData {
   return { open, openAsGiven, secret: secretText };
 }
 
+/** Whether a job would run without secrets: no extra data was given, or an object without a secret part. */
+export function lacksSecrets(given: unknown): boolean {
+  return given === undefined || (isObject(given) && Object.keys(given).every((key) => openKeys.has(key)));
+}
+
 /** Encrypts the secret part for the row of one job. @throws InvalidJobError SECRETS_KEY is not set */
 export function sealExtraData(secretBox: SecretBox | undefined, jobId: string, secret: string): Buffer {
   if (secretBox !== undefined) return secretBox.seal(secret, identityOf(jobId));
