@@ -123,6 +123,28 @@ test("refuses a retry for which there is no room, and leaves the job as it was",
   expect(await one.jobRequests.retryJob(job!.id)).toMatchObject({ status: "queued" });
 });
 
+test("takes room for the jobs that a retry queues, and not for those below that stay as they are", async () => {
+  const tenantId = await freshTenant();
+  const [asked, blocking] = await insert(one, tenantId, 2);
+  const below = Array.from({ length: 5 }, (_, index) =>
+    buildJob({ dependsOn: index === 0 ? [asked!.id] : [asked!.id, blocking!.id] }),
+  );
+  await one.jobRequests.insertJobs({ tenantId, batch: null, jobs: below });
+  for (const { id } of [asked!, blocking!]) await one.jobRequests.requestCancel(id);
+  while (!(await one.jobRuns.passOnEnds(100)).isDone);
+  const others = await insert(one, tenantId, queuedMax - 1);
+  await expect(one.jobRequests.retryJob(asked!.id)).rejects.toMatchObject({
+    ...{ limit: "jobs-queued", used: queuedMax - 1, wanted: 2 },
+  });
+  await one.jobRequests.requestCancel(others[0]!.id);
+  expect(await one.jobRequests.retryJob(asked!.id)).toMatchObject({ status: "queued" });
+  const statuses = await Promise.all(below.map(async ({ id }) => await one.jobRuns.findJob(id)));
+  expect(statuses).toMatchObject([
+    { status: "queued" },
+    ...Array.from({ length: 4 }, () => ({ status: "failed" })),
+  ]);
+});
+
 test("holds for each tenant separately, and an operator's choice overrides the default", async () => {
   const [full, chosen, free] = [await freshTenant(), await freshTenant(), await freshTenant()];
   await insert(one, full, queuedMax);

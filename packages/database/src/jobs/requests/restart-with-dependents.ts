@@ -42,9 +42,16 @@ export async function restartWithDependents(
   const { tenantId } = first;
   const sealedOf = new Map(jobs.map((job) => [job.id, job]));
   const ids = [...sealedOf.keys()];
+  const mayRestart = ({ id, status, hasExtraData }: Retryable): boolean => {
+    const asked = sealedOf.get(id);
+    if (asked === undefined) return !hasExtraData;
+    return statuses.some((one) => one === status) && (!hasExtraData || asked.sealedExtraData !== undefined);
+  };
   for (let tries = 1; tries <= triesMax; tries += 1) {
     const seen = await readJobsBelow(database, ids);
-    const placeOf = await placesFor(database, [...seen.asked, ...seen.below], { tenantId, limit });
+    const { ids: wanted } = restartable(seen, mayRestart);
+    const ended = [...seen.asked, ...seen.below].filter(({ id }) => wanted.has(id));
+    const placeOf = await placesFor(database, ended, { tenantId, limit });
     if (placeOf === null) continue;
     const locked = rowsOf(seen);
     const restarted = await repeatConflicts(() =>
@@ -53,20 +60,15 @@ export async function restartWithDependents(
           SELECT FROM jobs WHERE id = ANY(${locked}::uuid[]) ORDER BY id FOR NO KEY UPDATE`;
         const now = await readJobsBelow(transaction, ids);
         if (hasGrown(now, locked)) return null;
-        const { ids: chosen, blockedBy } = restartable(now, ({ id, status, hasExtraData }) => {
-          const asked = sealedOf.get(id);
-          return asked === undefined
-            ? !hasExtraData
-            : statuses.some((one) => one === status) &&
-                (!hasExtraData || asked.sealedExtraData !== undefined);
-        });
+        const { ids: chosen, blockedBy } = restartable(now, mayRestart);
         const blocking = blockedBy.get(first.id);
         if (mustRestart && blocking !== undefined)
           throw new NeededJobEndedError({ jobId: blocking.needsId, status: blocking.status });
         if (chosen.size === 0) return [];
+        // Another one may be queued again since its row was read.
+        if ([...chosen].some((id) => !placeOf.has(id))) return null;
         const rows = [...chosen].map((id) => {
           const asked = sealedOf.get(id);
-          // All of them were seen, since none has come since (`hasGrown`).
           const { lane = defaultLane, rank = 0 } = placeOf.get(id) ?? {};
           return rankedRow({ id, ...asked, lane }, rank, asked ? null : neededOf(id, now, chosen));
         });
@@ -76,7 +78,7 @@ export async function restartWithDependents(
       }, transactionLimits),
     );
     if (restarted !== null) return restarted;
-    await recount(database, tenantId, ids.length, limit);
+    await recount(database, tenantId, wanted.size, limit);
   }
   throw new StoreUnavailableError(undefined, { fault: "busy", wasRefused: true });
 }
@@ -97,6 +99,7 @@ async function placesFor(
   ended: readonly Retryable[],
   { tenantId, limit }: { tenantId: string; limit: Restart["limit"] },
 ): Promise<Map<string, { lane: string; rank: number }> | null> {
+  if (ended.length === 0) return new Map();
   const jobs = await useKnownLanes(database, ended);
   const takeRank = await reserveRanks(database, tenantId, jobs, limit);
   if (takeRank !== null) return new Map(jobs.map((job) => [job.id, { lane: job.lane, rank: takeRank(job) }]));
