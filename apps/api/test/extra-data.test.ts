@@ -133,6 +133,23 @@ describe("extraData with a raw workflow", () => {
     });
   });
 
+  test("is refused in a retry when it is nested too deep, and the refusal quotes no value", async () => {
+    const id = await accepted(job(extraData));
+    await fail(id);
+    const deep = `${"[".repeat(200_000)}"${apiKey}"${"]".repeat(200_000)}`;
+    for (const key of ["api_key_comfy_org", "extra_pnginfo"]) {
+      const refused = await api.request(`jobs/${id}/retry`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: `{"extraData":{"${key}":${deep}}}`,
+      });
+      const text = await refused.text();
+      expect([refused.status, text]).toEqual([422, expect.stringContaining("nested more than 64 levels")]);
+      expect(JSON.parse(text)).toMatchObject({ code: "out-of-bounds" });
+      expect(text).not.toContain(apiKey);
+    }
+  });
+
   test("is needed again for the retry of a batch", async () => {
     const answer = await api.post("batches", { jobs: [job(extraData), job()] });
     const { id, jobs } = (await answer.json()) as { id: string; jobs: { id: string }[] };

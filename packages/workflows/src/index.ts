@@ -18,6 +18,7 @@ export { workflowParametersSchema } from "./judging/submission.ts";
 export { parseImageParameters, parseVideoParameters } from "./parameters/job-parameters.ts";
 export { findMisplacedGraph } from "./judging/misplaced-graph.ts";
 export { outputOptionsOf, type OutputOptions } from "./parameters/output-options.ts";
+export { problemsOfJson } from "./parameters/json-limits.ts";
 export { problemsOf, shorten } from "./parameters/parameter-problems.ts";
 export { WorkflowGenerator } from "./building/workflow-generator.ts";
 export { type NodeClassRules } from "./judging/node-class-rules.ts";

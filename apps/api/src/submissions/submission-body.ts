@@ -1,6 +1,6 @@
 import { isObject } from "@genga/comfyui";
 import { InvalidJobError, jobTypes, type JobOptions, type JobProblem, type JobType } from "@genga/jobs";
-import { findMisplacedGraph, problemsOf, workflowParametersSchema } from "@genga/workflows";
+import { findMisplacedGraph, problemsOf, problemsOfJson, workflowParametersSchema } from "@genga/workflows";
 import { z } from "zod";
 import { prefix } from "../http/paths.ts";
 import { storableText } from "../http/request-values.ts";
@@ -152,7 +152,13 @@ export function readRetry(body: unknown): unknown {
   const { extraData, ...others } = body;
   const parsed = z.strictObject({}).safeParse(others);
   if (!parsed.success) throw new InvalidJobError(problemsOf(parsed.error, retryBodySchema, others));
-  return extraData;
+  const ofValues = problemsOfJson(extraData, "extraData");
+  if (ofValues.length === 0) return extraData;
+  throw new InvalidJobError(
+    ofValues.map(({ code, ...problem }) => ({
+      ...{ ...problem, code: code === "invalid-text" ? code : "out-of-bounds" },
+    })),
+  );
 }
 
 /** The body without its jobs, each of which is searched for a misplaced graph on its own. */
