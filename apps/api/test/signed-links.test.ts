@@ -159,10 +159,11 @@ test("the zip of a batch can be shared as well, with the names that were signed"
   expect([zip.includes("rain/00.png"), zip.includes("the picture")]).toEqual([true, true]);
   expect(await codeOf(url.replace(/names=[^&]*&/, ""))).toEqual([403, "link-not-valid"]);
   expect((await api.request((await link(`batches/${batchId}/links`)).url)).status).toBe(200);
-  expect(await codeOf(api.post(`batches/${batchId}/links`, { names: "../{job}" }, headers))).toEqual([
-    422,
-    "invalid-field",
-  ]);
+  for (const names of ["../{job}", "half a \ud83d pair/{job}"])
+    expect(await codeOf(api.post(`batches/${batchId}/links`, { names }, headers))).toEqual([
+      422,
+      "invalid-field",
+    ]);
 });
 
 test("a link to an output whose file is gone says so, and no token is in the log", async () => {

@@ -49,6 +49,7 @@ test.each([
   "seed}",
   "{}",
   "a/b/c/d/e/f/g/h/i",
+  "\ud83d/{seed}",
 ])("the template %j is refused", (template) => {
   expect(() => new NameTemplate(template)).toThrow(InvalidJobError);
 });

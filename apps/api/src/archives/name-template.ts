@@ -62,6 +62,8 @@ export class NameTemplate {
   constructor(template: string) {
     if (Array.from(template).length > templateLengthMax)
       throw refusal(`is longer than ${templateLengthMax} characters`, template);
+    // Half of a surrogate pair cannot stand in a URL.
+    if (/\p{Surrogate}/u.test(template)) throw refusal("has half of a surrogate pair", "");
     if (template.includes("\\")) throw refusal("has a backslash; folders are separated by /", template);
     this.#segments = template.split("/").map((segment) => partsOf(segment, template));
     if (this.#segments.length > foldersMax) throw refusal(`has more than ${foldersMax} parts`, template);

@@ -125,7 +125,8 @@ function kindOf(problem: JobProblem): ProblemCode {
 /** Maps the errors of Express's body parser, by their `type`. */
 function refusalOfBody(error: unknown): RefusedError | undefined {
   if (!(error instanceof Error) || !("type" in error)) {
-    return error instanceof URIError
+    // Express gives this status to a path that it cannot decode.
+    return error instanceof URIError && "status" in error && error.status === 400
       ? new RefusedError("path-not-found", "The path is not well-formed.")
       : undefined;
   }
