@@ -384,6 +384,12 @@ describe("A webhook", () => {
     }
     return disabled;
   }
+  /** Deliveries whose attempts are under way. */
+  async function takeAttempts(count: number): Promise<DueDelivery[]> {
+    for (const { id } of await insert(count)) await stores.jobRequests.requestCancel(id);
+    await passOn();
+    return await take();
+  }
   const success: DeliveryResult = { kind: "delivered", status: 200 };
 
   test("is disabled when nothing but failures came for long enough, and a success begins the time anew", async () => {
@@ -420,6 +426,23 @@ describe("A webhook", () => {
       disabled: { reason: "gone" },
     });
     expect(await stores.webhooks.addTest(tenantId, webhook)).toBe("disabled");
+  });
+
+  test("is not changed by what the receiver at an earlier URL of it answered", async () => {
+    const webhook = await addWebhook();
+    const [gone, failed, delivered] = await takeAttempts(3);
+    expect(await attempts([failure(null)])).toEqual([false]);
+    await stores.webhooks.changeWebhook(tenantId, webhook, { url: "https://studio.example/new" });
+    const of = async (): Promise<unknown> => await stores.webhooks.findWebhook(tenantId, webhook);
+    const isGone = { ...failure(null), status: 410, isGone: true };
+    expect(await stores.webhookQueue.record(gone!, isGone, dayMs)).toEqual({
+      ...{ isRecorded: true, isDisabled: false },
+    });
+    await stores.webhookQueue.record(failed!, failure(null), dayMs);
+    expect(await of()).toMatchObject({ disabled: null, failingSince: null });
+    expect(await attempts([failure(null)])).toEqual([false]);
+    await stores.webhookQueue.record(delivered!, { kind: "delivered", status: 200 }, dayMs);
+    expect(await of()).toMatchObject({ failingSince: expect.any(Date) as unknown });
   });
 
   test("is one of a bounded number, also when two requests come at once", async () => {

@@ -30,7 +30,7 @@ export class PrismaWebhookQueue implements WebhookQueue {
   }
 
   record(
-    { id, attempt }: Pick<DueDelivery, "id" | "attempt">,
+    { id, attempt, webhook: { url } }: Pick<DueDelivery, "id" | "attempt" | "webhook">,
     result: DeliveryResult,
     disableAfterMs: number,
   ): Promise<{ isRecorded: boolean; isDisabled: boolean }> {
@@ -57,7 +57,7 @@ export class PrismaWebhookQueue implements WebhookQueue {
             disabled_reason = CASE WHEN ${isDelivered} THEN disabled_reason
               WHEN ${isGone} THEN 'gone'
               WHEN failing_since < now() - ${disableAfterMs}::float8 * interval '1 millisecond' THEN 'failing' END
-          WHERE id IN (SELECT webhook_id FROM delivery) AND CASE WHEN ${isDelivered} THEN failing_since IS NOT NULL
+          WHERE id IN (SELECT webhook_id FROM delivery) AND url = ${url} AND CASE WHEN ${isDelivered} THEN failing_since IS NOT NULL
             ELSE disabled_at IS NULL AND (failing_since IS NULL OR ${isGone}
               OR failing_since < now() - ${disableAfterMs}::float8 * interval '1 millisecond') END
           RETURNING NOT ${isDelivered} AND disabled_at IS NOT NULL AS is_disabled

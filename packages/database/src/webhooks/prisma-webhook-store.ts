@@ -75,7 +75,7 @@ export class PrismaWebhookStore implements WebhookStore {
   ): Promise<Webhook | null> {
     const ofState = {
       none: Prisma.empty,
-      enabled: Prisma.sql`, disabled_at = NULL, disabled_reason = NULL, failing_since = NULL`,
+      enabled: Prisma.sql`, disabled_at = NULL, disabled_reason = NULL`,
       // A webhook that was disabled for another reason keeps that one.
       disabled: Prisma.sql`, disabled_at = coalesce(disabled_at, now()),
         disabled_reason = coalesce(disabled_reason, 'by-request')`,
@@ -83,7 +83,9 @@ export class PrismaWebhookStore implements WebhookStore {
     return this.#update(
       tenantId,
       id,
-      Prisma.sql`url = coalesce(${url ?? null}::text, url), events = coalesce(${events ?? null}::text[], events) ${ofState}`,
+      Prisma.sql`url = coalesce(${url ?? null}::text, url), events = coalesce(${events ?? null}::text[], events),
+        failing_since = CASE WHEN ${enabled !== true} AND url = coalesce(${url ?? null}::text, url) THEN failing_since END
+        ${ofState}`,
     );
   }
 

@@ -97,12 +97,13 @@ export interface WebhookQueue {
    */
   take(limits: TakeLimits, underWay: UnderWay, leaseMs: number): Promise<DueDelivery[]>;
   /**
-   * Records the end of an attempt, unless another process has taken the delivery since.
+   * Records the end of an attempt, unless another process has taken the delivery since. What an earlier URL of the webhook
+   * answered does not change the webhook.
    * @param disableAfterMs a webhook whose attempts have all failed for so long is disabled
    * @returns whether the webhook was disabled by this
    */
   record(
-    delivery: Pick<DueDelivery, "id" | "attempt">,
+    delivery: Pick<DueDelivery, "id" | "attempt" | "webhook">,
     result: DeliveryResult,
     disableAfterMs: number,
   ): Promise<{ isRecorded: boolean; isDisabled: boolean }>;
