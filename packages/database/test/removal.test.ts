@@ -280,6 +280,48 @@ describe("Rows without a use", () => {
     expect(await remove(last!.id)).toEqual([]);
   });
 
+  test("an upload that was sent again since the removed jobs were submitted stays for the next submission", async () => {
+    const content = uuidv7();
+    const upload = await saveUpload(content);
+    const [first, last] = await insert([1, 2].map(() => buildJob({ uploadIds: [upload.id] })));
+    await client.query("UPDATE job_parameters SET uploads_noted = true");
+    await client.query(`UPDATE jobs SET created_at = now() - interval '2 hours' WHERE id = ANY($1)`, [
+      [first!.id, last!.id],
+    ]);
+    await saveUpload(content);
+    for (const { id } of [last!, first!]) {
+      await stores.jobRequests.requestCancel(id);
+      await stores.jobRequests.removeJob(id);
+    }
+    expect(await stores.uploads.findUploads(tenantId, [upload.id])).toHaveLength(1);
+    const [next] = await insert([buildJob({ uploadIds: [upload.id] })]);
+    await stores.jobRequests.requestCancel(next!.id);
+    await stores.jobRequests.removeJob(next!.id);
+    expect(await stores.uploads.findUploads(tenantId, [upload.id])).toEqual([]);
+  });
+
+  test("an upload goes with the last job that names it, also when newer ones were removed before", async () => {
+    const upload = await saveUpload();
+    const [old] = await insert([buildJob({ uploadIds: [upload.id] })]);
+    await client.query("UPDATE job_parameters SET uploads_noted = true");
+    for (const [table, column] of [
+      ["uploads", "last_used_at"],
+      ["uploads", "created_at"],
+      ["jobs", "created_at"],
+    ])
+      await client.query(`UPDATE ${table} SET ${column} = now() - interval '2 hours' WHERE id = $1`, [
+        table === "jobs" ? old!.id : upload.id,
+      ]);
+    const [newer] = await insert([buildJob({ uploadIds: [upload.id] })]);
+    await client.query("UPDATE job_parameters SET uploads_noted = true");
+    for (const { id } of [newer!, old!]) {
+      expect(await stores.uploads.findUploads(tenantId, [upload.id])).toHaveLength(1);
+      await stores.jobRequests.requestCancel(id);
+      await stores.jobRequests.removeJob(id);
+    }
+    expect(await stores.uploads.findUploads(tenantId, [upload.id])).toEqual([]);
+  });
+
   test("an upload stays while a job names it, and for a time without one", async () => {
     const [named, unused, fresh] = await Promise.all([saveUpload(), saveUpload(), saveUpload()]);
     const [job] = await insert([buildJob({ uploadIds: [named.id] })]);

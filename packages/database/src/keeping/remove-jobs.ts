@@ -14,7 +14,12 @@ import { repeatConflicts } from "../connection/repeat-conflicts.ts";
 import { keptFilesOf } from "./owned-files.ts";
 import { notePromptsOfAbsentServers } from "./prompts-to-forget.ts";
 import { fanOutBeforeRemoval } from "../webhooks/fan-out.ts";
-import { removeUnusedBatches, removeUnusedGraphs, removeUnusedUploads } from "./unused-rows.ts";
+import {
+  removeUnusedBatches,
+  removeUnusedGraphs,
+  removeUploadsOfJobs,
+  type NamedUpload,
+} from "./unused-rows.ts";
 
 /**
  * Tickets and files are removed again after this time, since the job's worker may still finish a ticket, or write a
@@ -124,8 +129,10 @@ async function removeLocked(transaction: Prisma.TransactionClient, jobs: LockedJ
   if (jobs.length === 0) return [];
   const ids = jobs.map(({ id }) => id);
   await fanOutBeforeRemoval(transaction, ids);
-  const uploads = await transaction.$queryRaw<{ id: string }[]>`
-    SELECT DISTINCT upload_id AS id FROM job_uploads WHERE job_id = ANY(${ids}::uuid[])`;
+  const uploads = await transaction.$queryRaw<NamedUpload[]>`
+    SELECT named.upload_id AS id, max(job.created_at)::text AS "namedAt"
+    FROM job_uploads named JOIN jobs job ON job.id = named.job_id
+    WHERE named.job_id = ANY(${ids}::uuid[]) GROUP BY named.upload_id`;
   await noteFilesOfInputs(transaction, ids);
   await noteKeptFiles(transaction, ids);
   await transaction.$executeRaw`
@@ -146,12 +153,7 @@ async function removeLocked(transaction: Prisma.TransactionClient, jobs: LockedJ
     transaction,
     jobs.flatMap(({ workflowHash }) => workflowHash ?? []),
   );
-  await removeUnusedUploads(
-    transaction,
-    uploads.map(({ id }) => id),
-    // An asset over one of them stays for as long as every upload without a job.
-    { unusedMs: 0, keepsNamed: true },
-  );
+  await removeUploadsOfJobs(transaction, uploads);
   const kept = await transaction.$queryRaw<Pick<RemovedJob, "id" | "keptFiles">[]>`
     SELECT removed.id, ${keptFilesOf(Prisma.sql`removed.id`)} AS "keptFiles"
     FROM unnest(${ids}::uuid[]) AS removed(id)`;

@@ -1,5 +1,5 @@
 import { type ScanPosition, type UnusedRows, uploadStorageKey, uploadMediaTypes } from "@genga/jobs";
-import { type Prisma, type PrismaClient } from "../generated/client.ts";
+import { Prisma, type PrismaClient } from "../generated/client.ts";
 
 // Whether a row is unused is decided after it is locked, by a statement of its own. That statement sees everything that
 // was committed while it waited for the lock. Meanwhile no new job can use the locked row, since the job's foreign key
@@ -42,22 +42,71 @@ const uploadFileGrace = "1 hour";
 
 /**
  * Removes those of the uploads that no job names and that were not used for a while, unless an asset over one is to be kept
- * for longer. Their files may also belong to uploads of other tenants with the same content, so the files are checked and
- * removed later. An upload that a submission has locked is skipped, not waited for, because submissions lock uploads and
- * graphs in either order.
- * @param keepsNamed uploads with an asset stay, also those whose assets have no time of their own: these count as used now
+ * for a time that is not over.
  */
-export async function removeUnusedUploads(
+async function removeUnusedUploads(
   transaction: Prisma.TransactionClient,
   ids: string[],
-  { unusedMs, keepsNamed }: { unusedMs: number; keepsNamed: boolean },
+  unusedMs: number,
 ): Promise<number> {
-  if (ids.length === 0) return 0;
+  const locked = await lockUploads(transaction, ids);
+  return await removeUploads(transaction, locked, {
+    isUnused: Prisma.sql`last_used_at < now() - ${unusedMs}::float8 * interval '1 millisecond'`,
+    keepsNamed: false,
+  });
+}
+
+/** An upload that removed jobs named. */
+export interface NamedUpload {
+  id: string;
+  /** When the newest of these jobs was submitted, in PostgreSQL's words. */
+  namedAt: string;
+}
+
+/**
+ * Removes those of the uploads that no job names any more. One that was sent again since the removed jobs were submitted
+ * stays, like every upload without a job, for a submission to come. Those with an asset stay as well; assets that have no
+ * time of their own count as used now.
+ */
+export async function removeUploadsOfJobs(
+  transaction: Prisma.TransactionClient,
+  uploads: readonly NamedUpload[],
+): Promise<void> {
+  const ids = uploads.map(({ id }) => id);
+  const locked = await lockUploads(transaction, ids);
+  if (locked.length === 0) return;
+  const isUnused = Prisma.sql`last_used_at <= (
+    SELECT named.at FROM unnest(${ids}::uuid[], ${uploads.map(({ namedAt }) => namedAt)}::text[]::timestamptz[]) AS named(id, at)
+    WHERE named.id = upload.id)`;
+  await removeUploads(transaction, locked, { isUnused, keepsNamed: true });
+  // Of what stays, the submission of a removed job is no reason to outlive the older jobs that name it.
+  await transaction.$executeRaw`
+    UPDATE uploads upload SET last_used_at = created_at
+    WHERE id = ANY(${locked}::uuid[]) AND created_at < last_used_at AND ${isUnused}
+      AND EXISTS (SELECT FROM job_uploads named WHERE named.upload_id = upload.id)`;
+  await countAsUsedNow(transaction, locked);
+}
+
+/** An upload that a submission has locked is skipped, not waited for, because submissions lock uploads and graphs in either order. */
+async function lockUploads(transaction: Prisma.TransactionClient, ids: string[]): Promise<string[]> {
+  if (ids.length === 0) return [];
   const locked = await transaction.$queryRaw<{ id: string }[]>`
     SELECT id FROM uploads WHERE id = ANY(${ids}::uuid[]) ORDER BY id FOR UPDATE SKIP LOCKED`;
+  return locked.map(({ id }) => id);
+}
+
+/**
+ * Their files may also belong to uploads of other tenants with the same content, so the files are checked and removed later.
+ * @param keepsNamed uploads with an asset stay, also those whose assets have no time of their own
+ */
+async function removeUploads(
+  transaction: Prisma.TransactionClient,
+  locked: readonly string[],
+  { isUnused, keepsNamed }: { isUnused: Prisma.Sql; keepsNamed: boolean },
+): Promise<number> {
+  if (locked.length === 0) return 0;
   const removed = await transaction.$queryRaw<{ sha256: string; mediaType: string }[]>`
-    DELETE FROM uploads upload WHERE id = ANY(${locked.map(({ id }) => id)}::uuid[])
-      AND last_used_at < now() - ${unusedMs}::float8 * interval '1 millisecond'
+    DELETE FROM uploads upload WHERE id = ANY(${locked}::uuid[]) AND ${isUnused}
       AND NOT EXISTS (SELECT FROM job_uploads named WHERE named.upload_id = upload.id)
       AND NOT EXISTS (SELECT FROM template_uploads named WHERE named.upload_id = upload.id)
       AND NOT EXISTS (
@@ -65,7 +114,6 @@ export async function removeUnusedUploads(
           AND coalesce(record.expires_at > now(), ${keepsNamed}))
       AND NOT EXISTS (SELECT FROM job_parameters WHERE NOT uploads_noted)
     RETURNING sha256, media_type AS "mediaType"`;
-  if (keepsNamed) await countAsUsedNow(transaction, locked);
   const keys = removed.flatMap(({ sha256, mediaType }) => {
     const known = uploadMediaTypes.find((type) => type === mediaType);
     return known === undefined ? [] : [uploadStorageKey({ sha256, mediaType: known })];
@@ -84,10 +132,10 @@ export async function removeUnusedUploads(
  */
 async function countAsUsedNow(
   transaction: Prisma.TransactionClient,
-  locked: readonly { id: string }[],
+  locked: readonly string[],
 ): Promise<void> {
   await transaction.$executeRaw`
-    UPDATE uploads upload SET last_used_at = now() WHERE id = ANY(${locked.map(({ id }) => id)}::uuid[])
+    UPDATE uploads upload SET last_used_at = now() WHERE id = ANY(${locked}::uuid[])
       AND EXISTS (SELECT FROM assets record WHERE record.upload_id = upload.id AND record.expires_at IS NULL)
       AND NOT EXISTS (SELECT FROM job_uploads named WHERE named.upload_id = upload.id)`;
 }
@@ -103,10 +151,8 @@ async function removeExpiredAssets(database: PrismaClient, limit: number): Promi
         SELECT id FROM assets WHERE expires_at <= now() LIMIT ${limit}::int FOR UPDATE SKIP LOCKED)
       RETURNING upload_id AS "uploadId"`;
     if (removed.length === 0) return 0;
-    const locked = await transaction.$queryRaw<{ id: string }[]>`
-      SELECT id FROM uploads WHERE id = ANY(${removed.map(({ uploadId }) => uploadId)}::uuid[])
-      ORDER BY id FOR UPDATE SKIP LOCKED`;
-    await countAsUsedNow(transaction, locked);
+    const ids = removed.map(({ uploadId }) => uploadId);
+    await countAsUsedNow(transaction, await lockUploads(transaction, ids));
     return removed.length;
   });
 }
@@ -158,10 +204,7 @@ export async function removeUnused(
       uploadsUnusedMs === null
         ? 0
         : await database.$transaction((transaction) =>
-            removeUnusedUploads(transaction, unusedOf(uploads), {
-              unusedMs: uploadsUnusedMs,
-              keepsNamed: false,
-            }),
+            removeUnusedUploads(transaction, unusedOf(uploads), uploadsUnusedMs),
           ),
     templates: await removeUnusedTemplates(database),
   };
