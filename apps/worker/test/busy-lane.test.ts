@@ -48,7 +48,7 @@ beforeAll(async () => {
     },
     mayRequeue: () => false,
     hasOtherWorkers: () => false,
-    metrics: { noteRecovered: () => undefined },
+    metrics: { noteRecovered: () => undefined, noteSweeperFailure: () => undefined },
   });
   const [server] = await database.servers.registerServers([{ url: "http://127.0.0.1:8188", slots: 2 }]);
   serverId = server!.id;

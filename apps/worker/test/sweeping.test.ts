@@ -31,7 +31,8 @@ afterAll(async () => {
 }, 180_000);
 
 /** A Redis of its own that has no ticket of the jobs which have one by PostgreSQL. */
-function openWiped(): { tickets: TicketQueue; sweeper: Sweeper } {
+function openWiped(): { tickets: TicketQueue; sweeper: Sweeper; failed: string[] } {
+  const failed: string[] = [];
   const tickets = createTicketQueue({ redisUrl, prefix: `test-${randomUUID().slice(0, 8)}`, logger: log });
   const sweeper = new Sweeper({
     ...{ ownerId: "sweeper", runs: database.jobRuns, announcer: database.jobAnnouncer },
@@ -45,9 +46,9 @@ function openWiped(): { tickets: TicketQueue; sweeper: Sweeper } {
     },
     mayRequeue: () => false,
     hasOtherWorkers: () => false,
-    metrics: { noteRecovered: () => undefined },
+    metrics: { noteRecovered: () => undefined, noteSweeperFailure: (step) => failed.push(step) },
   });
-  return { tickets, sweeper };
+  return { tickets, sweeper, failed };
 }
 
 async function accept(...jobs: Parameters<typeof buildJob>[0][]): Promise<Job[]> {
@@ -87,6 +88,51 @@ test("tickets of a wiped Redis are made again while a job's row stays locked, an
     await sweeper.tick();
     expect(await takenFrom(tickets)).toEqual([locked!.id]);
     expect(await tickets.wasWiped()).toBe(false);
+  } finally {
+    await tickets.close();
+  }
+}, 60_000);
+
+test("jobs get their tickets while another step of the sweeper fails", async () => {
+  const [job] = await accept({});
+  const { tickets, sweeper, failed } = openWiped();
+  await client.query("BEGIN");
+  try {
+    await client.query("LOCK TABLE node_definitions");
+    await sweeper.tick();
+    expect(await takenFrom(tickets)).toContain(job!.id);
+    expect(failed).toEqual(["definitions"]);
+  } finally {
+    await client.query("ROLLBACK");
+    await tickets.close();
+  }
+}, 60_000);
+
+test("an end that cannot be passed on keeps neither other ends nor tickets waiting", async () => {
+  const isOver = { expiresAt: new Date(Date.now() - 1_000) };
+  const [first, second] = [buildJob(isOver), buildJob(isOver)];
+  const [, , stuck, told] = await accept(
+    first,
+    second,
+    { dependsOn: [first.id] },
+    { dependsOn: [second.id] },
+  );
+  const { tickets, sweeper, failed } = openWiped();
+  try {
+    const [ready] = await accept({});
+    const statuses = async (): Promise<string[]> => {
+      const { rows } = await client.query<{ status: string }>(
+        "SELECT status FROM jobs WHERE id = ANY($1) ORDER BY id",
+        [[stuck!.id, told!.id]],
+      );
+      return rows.map(({ status }) => status);
+    };
+    await whileLocked(stuck!, async () => {
+      await sweeper.tick();
+      expect(await statuses()).toEqual(["queued", "failed"]);
+      expect(await takenFrom(tickets)).toContain(ready!.id);
+      expect(failed).toEqual(["ends"]);
+    });
   } finally {
     await tickets.close();
   }

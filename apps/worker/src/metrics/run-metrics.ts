@@ -11,6 +11,7 @@ export class RunMetrics {
   readonly #attempts: Counter<"type" | "outcome" | "error_class">;
   readonly #ended: Counter<"type" | "status">;
   readonly #recovered: Counter<"how">;
+  readonly #sweeperFailures: Counter<"step">;
   readonly #estimateError: Histogram<"type">;
 
   constructor(registry: Registry) {
@@ -47,6 +48,12 @@ export class RunMetrics {
       labelNames: ["how"],
       registers,
     });
+    this.#sweeperFailures = new Counter({
+      name: "genga_sweeper_failures_total",
+      help: "Steps of the sweeper that failed and will be repeated. Nothing fails while all is well.",
+      labelNames: ["step"],
+      registers,
+    });
     this.#estimateError = new Histogram({
       name: "genga_run_estimate_error_ratio",
       help: "How far the estimate of a completed run was off, as a share of the run.",
@@ -64,6 +71,11 @@ export class RunMetrics {
 
   noteRecovered(how: Recovery): void {
     this.#recovered.inc({ how });
+  }
+
+  /** @param step its name, of which there are few */
+  noteSweeperFailure(step: string): void {
+    this.#sweeperFailures.inc({ step });
   }
 
   /** A prompt finished. */

@@ -1,9 +1,4 @@
-import {
-  type ClearingPosition,
-  type JobAnnouncer,
-  StoreUnavailableError,
-  type TicketQueue,
-} from "@genga/jobs";
+import { type ClearingPosition, type JobAnnouncer, type TicketQueue } from "@genga/jobs";
 import { type Logger } from "@genga/runtime";
 
 export interface LostTicketsOptions {
@@ -32,36 +27,25 @@ export class LostTickets {
   }
 
   /**
-   * If the database refuses a page, as it does when a row stays locked, the next pass goes on there: the jobs that were cleared
-   * get their tickets meanwhile.
-   * @returns whether jobs may need tickets because of this
-   * @throws TicketsUnavailableError
+   * If the database refuses a page, as it does when a row stays locked, the next call goes on there.
+   * @returns whether Redis had lost its data
+   * @throws TicketsUnavailableError, StoreUnavailableError
    */
   async clear(): Promise<boolean> {
-    const { tickets, log } = this.#options;
+    const { tickets, announcer, log } = this.#options;
     if (!(await tickets.wasWiped())) {
       this.#position = null;
       return false;
     }
-    try {
-      await this.#clearPages();
-    } catch (error) {
-      if (!(error instanceof StoreUnavailableError)) throw error;
-      log.warn({ err: error }, "tickets that Redis had lost could not all be noted; the next pass goes on");
-    }
-    return true;
-  }
-
-  async #clearPages(): Promise<void> {
-    const { tickets, announcer, log } = this.#options;
     for (let page = 0; page < pagesPerPass; page += 1) {
       const { jobs, next } = await announcer.clearEnqueued(this.#position, clearedAtOnce);
       if (jobs > 0) log.warn({ jobs }, "Redis had lost all tickets; they are made again");
       this.#position = next;
       if (next !== null) continue;
       await tickets.rememberSentinel();
-      return;
+      break;
     }
+    return true;
   }
 
   /** Another process may have gone on meanwhile, or Redis may have lost its data again. */

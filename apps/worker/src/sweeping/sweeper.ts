@@ -6,6 +6,7 @@ import {
   type ServerSourcesStore,
   type ServerStore,
   type Signals,
+  type SweeperWork,
   type TicketQueue,
   TicketsUnavailableError,
 } from "@genga/jobs";
@@ -37,7 +38,7 @@ export interface SweeperOptions {
   graceMs: number;
   /** How long a job waits in a band before it moves up. */
   ageingMs: number;
-  metrics: Pick<RunMetrics, "noteRecovered">;
+  metrics: Pick<RunMetrics, "noteRecovered" | "noteSweeperFailure">;
   log: Logger;
 }
 
@@ -48,6 +49,7 @@ const ageingEvery = 10;
 const rowsPerPass = 1_000;
 /** Each has at most 500 jobs that depend on it. */
 const endsPerRound = 50;
+const endPutOffMs = 30_000;
 /** The most rounds of adding tickets in one pass; a wiped Redis gets its tickets back over a few passes. */
 const roundsMax = 20;
 /** Every so many passes one page of announced rows is compared with Redis. */
@@ -59,6 +61,16 @@ const forgottenEvery = 600;
 const unlistedKeptMs = 24 * 60 * 60_000;
 /** Longer than any process takes between reading a server's row and reading its definitions. */
 const definitionsUnusedMs = 10 * 60_000;
+
+/** Each step also finds out by itself whether there is something to do. */
+const anyWork: SweeperWork = {
+  ...{ hasAbandoned: true, hasExpired: true, hasEnds: true },
+  ...{ hasGuessedLanes: true, hasReady: true, hasRepricing: true },
+};
+
+/** Abandoned and expired jobs are ended before. */
+const mayHaveEnds = ({ hasEnds, hasAbandoned, hasExpired }: SweeperWork): boolean =>
+  hasEnds || hasAbandoned || hasExpired;
 
 /**
  * Repairs what crashes leave behind: queued rows without a ticket, jobs whose worker and server are both gone, and ends that
@@ -73,6 +85,8 @@ export class Sweeper {
   /** The judge forgets lanes that it does not find any more. */
   #hadGuessedLanes = false;
   #auditedUpTo: string | null = null;
+  /** Jobs whose ends could not be passed on, and until when others have their turn, by the monotonic clock. */
+  readonly #endsPutOff = new Map<string, number>();
 
   constructor(options: SweeperOptions) {
     this.#options = options;
@@ -81,7 +95,7 @@ export class Sweeper {
   }
 
   async tick(): Promise<void> {
-    const { servers, ownerId, leaseMs, guard, log } = this.#options;
+    const { servers, ownerId, leaseMs, guard } = this.#options;
     if (!this.#turn.isOwn) {
       this.#lostTickets.startOver();
       return;
@@ -93,38 +107,87 @@ export class Sweeper {
     }
     this.#passes += 1;
     const { graceMs, runs } = this.#options;
-    const work = await guard.watch(runs.findSweeperWork(graceMs));
+    let work = anyWork;
+    await this.#step("search for work", async () => {
+      work = await guard.watch(runs.findSweeperWork(graceMs));
+    });
+    // Tickets come first: however long another step takes to fail, servers get work.
+    const hasRedis = await this.#addTickets(work);
+    await this.#repairJobs(work);
+    await this.#keepRows();
+    if (hasRedis) await this.#keepTickets(work);
+  }
+
+  /**
+   * A step that fails, even in every pass, keeps no other step from its work.
+   * @returns "redis-away" if it failed because of that
+   */
+  async #step(name: string, work: () => Promise<unknown>): Promise<"done" | "failed" | "redis-away"> {
+    const { metrics, log } = this.#options;
+    try {
+      await work();
+      return "done";
+    } catch (error) {
+      if (error instanceof TicketsUnavailableError) {
+        this.#lostTickets.startOver();
+        log.debug({ err: error }, "Redis is unavailable; tickets are added when it is back");
+        return "redis-away";
+      }
+      metrics.noteSweeperFailure(name);
+      log.warn({ err: error, step: name }, "a step of the sweeper failed and will be repeated");
+      return "failed";
+    }
+  }
+
+  /** @returns whether Redis is there */
+  async #addTickets({ hasReady }: SweeperWork): Promise<boolean> {
+    let wasWiped = false as boolean;
+    const cleared = await this.#step("lost tickets", async () => {
+      wasWiped = await this.#lostTickets.clear();
+    });
+    if (cleared === "redis-away") return false;
+    if (!hasReady && !wasWiped && cleared === "done") return true;
+    return (await this.#step("tickets", () => this.announce())) !== "redis-away";
+  }
+
+  async #repairJobs(work: SweeperWork): Promise<void> {
+    const { guard, log } = this.#options;
     const mayRequeue = guard.mayTakeOver && this.#options.mayRequeue();
-    if (work.hasAbandoned && mayRequeue) await this.#requeueAbandoned();
+    if (work.hasAbandoned && mayRequeue) await this.#step("abandoned jobs", () => this.#requeueAbandoned());
     const hasOthers = this.#options.hasOtherWorkers();
     if (this.#turn.note({ isBarred: work.hasAbandoned && !mayRequeue, hasOthers }))
       log.warn("jobs whose worker is gone wait, and this worker may not requeue them: others may sweep now");
-    if (work.hasExpired) await this.#expireQueued();
-    // The steps before may have ended jobs.
-    const mayHaveEnds = work.hasEnds || work.hasAbandoned || work.hasExpired;
-    if (mayHaveEnds) await this.#passOnEnds();
-    if (this.#passes % idleRanksEvery === 0) await this.#options.announcer.forgetIdleRanks();
-    const movesBases = this.#passes % basesEvery === 0;
-    if (movesBases) await this.#options.announcer.moveBases();
-    if (this.#passes % unnamedEvery === 0) await this.#removeUnnamedServers();
-    if (this.#passes % forgottenEvery === 1) await this.#forgetServers();
-    if (this.#passes % definitionsEvery === 1) await this.#removeUnusedDefinitions();
-    try {
-      const wasWiped = await this.#lostTickets.clear();
-      const judges = work.hasGuessedLanes || this.#hadGuessedLanes;
-      this.#hadGuessedLanes = work.hasGuessedLanes;
-      if (judges) await this.#options.guessedLanes.tick();
-      const ages = this.#passes % ageingEvery === 0;
-      if (ages) await this.#ageJobs();
-      // The steps before may have taken tickets from jobs, or made jobs ready.
-      if (work.hasReady || mayHaveEnds || wasWiped || judges || ages) await this.announce();
-      if (work.hasRepricing || movesBases) await this.#reprice();
-      if (this.#passes % auditEvery === 0) await this.#audit();
-    } catch (error) {
-      if (!(error instanceof TicketsUnavailableError)) throw error;
-      this.#lostTickets.startOver();
-      this.#options.log.debug({ err: error }, "Redis is unavailable; tickets are added when it is back");
-    }
+    if (work.hasExpired) await this.#step("expired jobs", () => this.#expireQueued());
+    if (mayHaveEnds(work)) await this.#step("ends", () => this.#passOnEnds());
+  }
+
+  async #keepRows(): Promise<void> {
+    const { announcer } = this.#options;
+    if (this.#passes % idleRanksEvery === 0)
+      await this.#step("idle ranks", () => announcer.forgetIdleRanks());
+    if (this.#movesBases) await this.#step("bases", () => announcer.moveBases());
+    if (this.#passes % unnamedEvery === 0)
+      await this.#step("unnamed servers", () => this.#removeUnnamedServers());
+    if (this.#passes % forgottenEvery === 1)
+      await this.#step("forgotten servers", () => this.#forgetServers());
+    if (this.#passes % definitionsEvery === 1)
+      await this.#step("definitions", () => this.#removeUnusedDefinitions());
+  }
+
+  get #movesBases(): boolean {
+    return this.#passes % basesEvery === 0;
+  }
+
+  async #keepTickets(work: SweeperWork): Promise<void> {
+    const judges = work.hasGuessedLanes || this.#hadGuessedLanes;
+    this.#hadGuessedLanes = work.hasGuessedLanes;
+    if (judges) await this.#step("guessed lanes", () => this.#options.guessedLanes.tick());
+    const ages = this.#passes % ageingEvery === 0;
+    if (ages) await this.#step("ageing", () => this.#ageJobs());
+    // The steps before may have taken tickets from jobs, or made jobs ready.
+    if (mayHaveEnds(work) || judges || ages) await this.#step("tickets", () => this.announce());
+    if (work.hasRepricing || this.#movesBases) await this.#step("priorities", () => this.#reprice());
+    if (this.#passes % auditEvery === 0) await this.#step("audit", () => this.#audit());
   }
 
   async #requeueAbandoned(): Promise<void> {
@@ -148,12 +211,21 @@ export class Sweeper {
 
   /** Tells jobs that depend on ended ones what the transactions that ended these have not told them. */
   async #passOnEnds(): Promise<void> {
-    const { runs, signals, log } = this.#options;
+    const { runs, signals, metrics, log } = this.#options;
+    for (const [jobId, until] of this.#endsPutOff) {
+      if (until <= performance.now()) this.#endsPutOff.delete(jobId);
+    }
     for (let round = 0; round < roundsMax; round += 1) {
-      const { released, failed, isDone } = await runs.passOnEnds(endsPerRound);
+      const putOff = [...this.#endsPutOff.keys()];
+      const { released, failed, refused, isDone } = await runs.passOnEnds(endsPerRound, putOff);
       publishFailures(signals, { released, failed });
       if (released.length + failed.length > 0)
         log.info({ released: released.length, failed: failed.length }, "ends of jobs were passed on");
+      for (const { jobId, error } of refused) {
+        this.#endsPutOff.set(jobId, performance.now() + endPutOffMs);
+        metrics.noteSweeperFailure("ends");
+        log.warn({ err: error, jobId }, "the end of a job could not be passed on yet");
+      }
       if (isDone) return;
     }
   }

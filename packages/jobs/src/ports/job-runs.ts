@@ -194,9 +194,13 @@ export interface JobRuns {
   expireQueued(limit: number): Promise<{ job: Job; event: JobEvent }[]>;
   /**
    * Passes on the ends of up to `limit` jobs, each to up to 500 jobs that depend on it: what the transactions that ended
-   * them have not done. `isDone` = nothing is left.
+   * them have not done. `refused` = ends that could not be passed on now, while others were. `isDone` = nothing else is left.
+   * @param except ended jobs that are left out
    */
-  passOnEnds(limit: number): Promise<PassedOn & { isDone: boolean }>;
+  passOnEnds(
+    limit: number,
+    except?: string[],
+  ): Promise<PassedOn & { refused: { jobId: string; error: unknown }[]; isDone: boolean }>;
   /**
    * Those of these prompt ids that belong to ended attempts on this server, including attempts of jobs that were
    * removed meanwhile. No run waits for these prompts any more.

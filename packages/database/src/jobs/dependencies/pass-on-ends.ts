@@ -1,4 +1,12 @@
-import { isTerminal, type JobStatus, type PassedOn, type TerminalStatus } from "@genga/jobs";
+import {
+  isTerminal,
+  type JobRuns,
+  type JobStatus,
+  type PassedOn,
+  StoreUnavailableError,
+  type TerminalStatus,
+} from "@genga/jobs";
+import { mapDatabaseError } from "../../connection/database-errors.ts";
 import { repeatConflicts } from "../../connection/repeat-conflicts.ts";
 import { type PreparedStatements, type Statements } from "../../connection/plain-statements.ts";
 import { Prisma, type PrismaClient } from "../../generated/client.ts";
@@ -207,10 +215,11 @@ export async function dropNotesOf(database: PrismaClient, endedIds: string[]): P
 async function listEndsToPassOn(
   database: PrismaClient,
   limit: number,
-  ids: string[] | null = null,
+  { ids = null, except = [] }: { ids?: string[] | null; except?: string[] },
 ): Promise<string[]> {
   const rows = await database.$queryRaw<{ id: string }[]>`
-    SELECT job_id AS id FROM ends_to_pass_on WHERE ${ids === null}::boolean OR job_id = ANY(${ids ?? []}::uuid[])
+    SELECT job_id AS id FROM ends_to_pass_on
+    WHERE (${ids === null}::boolean OR job_id = ANY(${ids ?? []}::uuid[])) AND job_id <> ALL(${except}::uuid[])
     ORDER BY ended_at LIMIT ${limit}::int`;
   return rows.map(({ id }) => id);
 }
@@ -231,15 +240,28 @@ async function passOnNoted(database: PrismaClient, id: string): Promise<PassedOn
   );
 }
 
-/** The sweeper's part. */
+/** The sweeper's part. An end that is refused, such as one below which a row stays locked, delays no other end. */
 export async function passOnEnds(
   database: PrismaClient,
   limit: number,
-): Promise<PassedOn & { isDone: boolean }> {
+  except: string[],
+): ReturnType<JobRuns["passOnEnds"]> {
   const passedOn: PassedOn = { released: [], failed: [] };
-  const ids = await listEndsToPassOn(database, limit);
-  for (const id of ids) take(await passOnNoted(database, id), passedOn);
-  return { ...passedOn, isDone: ids.length === 0 };
+  const refused: { jobId: string; error: unknown }[] = [];
+  const ids = await listEndsToPassOn(database, limit, { except });
+  for (const id of ids) {
+    try {
+      take(await passOnNoted(database, id), passedOn);
+    } catch (thrown) {
+      const error = mapDatabaseError(thrown);
+      const isAway = error instanceof StoreUnavailableError && error.fault === "unreachable";
+      if (isAway && passedOn.released.length + passedOn.failed.length === 0) throw error;
+      // What was passed on must be told. The next call throws if the database is still away.
+      if (isAway) break;
+      refused.push({ jobId: id, error });
+    }
+  }
+  return { ...passedOn, refused, isDone: ids.length === 0 };
 }
 
 function take(more: PassedOn, into: PassedOn): void {
@@ -255,7 +277,7 @@ export async function passOnNow(database: PrismaClient, endedIds: string[]): Pro
   const passedOn: PassedOn = { released: [], failed: [] };
   let waiting = endedIds;
   for (let round = 0; round < roundsMax && waiting.length > 0; round += 1) {
-    waiting = await listEndsToPassOn(database, waiting.length, waiting);
+    waiting = await listEndsToPassOn(database, waiting.length, { ids: waiting });
     const more: string[] = [];
     for (const id of waiting) {
       const one = await passOnNoted(database, id);

@@ -10,7 +10,6 @@ import {
   type JobLease,
   type JobRuns,
   type LeasedJob,
-  type PassedOn,
   type ProgressReport,
   type SweeperWork,
   type TicketReference,
@@ -109,8 +108,8 @@ export class PrismaJobRuns implements JobRuns {
     return withMappedErrors(() => expireQueued(this.#database, limit));
   }
 
-  passOnEnds(limit: number): Promise<PassedOn & { isDone: boolean }> {
-    return withMappedErrors(() => passOnEnds(this.#database, limit));
+  passOnEnds(limit: number, except: string[] = []): ReturnType<JobRuns["passOnEnds"]> {
+    return withMappedErrors(() => passOnEnds(this.#database, limit, except));
   }
 
   findEndedPrompts(serverId: string, promptIds: string[]): Promise<string[]> {
