@@ -1,4 +1,4 @@
-import { type Candidate, defaultLane, type ServerStore, StoreUnavailableError } from "@genga/jobs";
+import { type Candidate, defaultLane, type ServerStore, StoreUnavailableError, ticketId } from "@genga/jobs";
 import { type Logger } from "@genga/runtime";
 import { type LaneKnowledge } from "../lanes/lane-knowledge.ts";
 import {
@@ -10,6 +10,7 @@ import {
   takeSlot,
   type TakenSlot,
 } from "./free-servers.ts";
+import { LeftForOthers } from "./left-for-others.ts";
 import { type RunnableCache } from "./runnable-cache.ts";
 
 export interface JobPlacerOptions {
@@ -43,6 +44,7 @@ export interface Where {
 /** Chooses a free slot for each job whose ticket was taken. */
 export class JobPlacer {
   readonly #options: JobPlacerOptions;
+  readonly #leftForOthers = new LeftForOthers();
 
   constructor(options: JobPlacerOptions) {
     this.#options = options;
@@ -59,7 +61,9 @@ export class JobPlacer {
     { servers, freeServers, ...where }: Where,
     places: Map<string, number>,
   ): Promise<Placed[]> {
-    const elsewhere = await where.elsewhere();
+    const elsewhere = candidates.some((candidate) => failedOnOneOf(candidate, freeServers))
+      ? await this.#allEmptyElsewhere()
+      : await where.elsewhere();
     const placed: Placed[] = [];
     for (const candidate of candidates) {
       const left = places.get(candidate.tenantId);
@@ -78,9 +82,14 @@ export class JobPlacer {
    * @throws StoreUnavailableError
    */
   async emptyElsewhere(freeServers: readonly FreeServer[]): Promise<EmptyElsewhere[]> {
-    const { hasOtherWorkers, servers, workerId, runsOf } = this.#options;
-    if (!hasOtherWorkers() || freeServers.every((freeServer) => deepest(freeServer, runsOf) === 1)) return [];
-    return emptyElsewhereOf(await servers.listServers(), workerId);
+    const { runsOf } = this.#options;
+    if (freeServers.every((freeServer) => deepest(freeServer, runsOf) === 1)) return [];
+    return this.#allEmptyElsewhere();
+  }
+
+  async #allEmptyElsewhere(): Promise<EmptyElsewhere[]> {
+    const { hasOtherWorkers, servers, workerId } = this.#options;
+    return hasOtherWorkers() ? emptyElsewhereOf(await servers.listServers(), workerId) : [];
   }
 
   #suits({ avoidServerId, ...candidate }: Candidate, { id, server }: FreeServer): boolean {
@@ -101,19 +110,33 @@ export class JobPlacer {
 
   /** A row with a fault must not keep the others from being placed. */
   async #slotOrNone(
-    candidate: Candidate,
+    asked: Candidate,
     where: { chosen: FreeServer[]; freeServers: FreeServer[]; elsewhere: EmptyElsewhere[] },
   ): Promise<TakenSlot | null> {
     const { canRun, runsOf, log } = this.#options;
+    const { jobId } = asked;
+    const now = performance.now();
+    const ticket = ticketId(asked);
+    const candidate = this.#leftForOthers.hasWaited(ticket, now) ? { ...asked, avoidServerId: null } : asked;
     try {
       const suiting = where.chosen.filter((server) => this.#suits(candidate, server));
       const among = suiting.length > 0 ? suiting : where.freeServers;
-      const elsewhere = this.#startingSooner(candidate, where.elsewhere);
-      return await takeSlot(candidate, among, elsewhere, { canRun, runsOf });
+      const failedHere = failedOnOneOf(candidate, among);
+      // Where it failed last, it would probably fail again, so even a server that must load its model is better.
+      const elsewhere = failedHere ? where.elsewhere : this.#startingSooner(candidate, where.elsewhere);
+      const slot = await takeSlot(candidate, among, elsewhere, { canRun, runsOf });
+      if (slot !== null) this.#leftForOthers.forget(ticket);
+      else if (failedHere) this.#leftForOthers.note(ticket, now);
+      return slot;
     } catch (error) {
       if (error instanceof StoreUnavailableError) throw error;
-      log.error({ err: error, jobId: candidate.jobId }, "a job could not be placed");
+      log.error({ err: error, jobId }, "a job could not be placed");
       return null;
     }
   }
+}
+
+/** The job failed last on one of these servers. */
+function failedOnOneOf({ avoidServerId }: Candidate, freeServers: readonly FreeServer[]): boolean {
+  return freeServers.some(({ id }) => id === avoidServerId);
 }

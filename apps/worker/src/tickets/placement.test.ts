@@ -41,4 +41,28 @@ describe("a job is placed", () => {
     expect(placeJob(again, servers, [])?.id).toBe("other");
     expect(placeJob(again, [server("same")], [])?.id).toBe("same");
   });
+
+  test("in a free second slot of another server rather than on the empty server where it failed last", () => {
+    const again = { ...job, avoidServerId: "failed" };
+    const servers = [server("failed"), server("busy", { jobsHeld: 1 })];
+    expect(placeJob(again, servers, [])?.id).toBe("busy");
+  });
+
+  test("nowhere while another worker's server is empty and the only own empty one is where it failed last", () => {
+    const again = { ...job, avoidServerId: "failed" };
+    expect(placeJob(again, [server("failed")], [{ id: "elsewhere" }])).toBeNull();
+    const servers = [server("failed"), server("busy", { jobsHeld: 1 })];
+    expect(placeJob(again, servers, [{ id: "elsewhere" }])).toBeNull();
+  });
+
+  test("where it failed last, when all other servers are full", () => {
+    const again = { ...job, avoidServerId: "failed" };
+    const servers = [server("failed"), server("full", { jobsHeld: 2 })];
+    expect(placeJob(again, servers, [])?.id).toBe("failed");
+  });
+
+  test("where it failed last, when the only empty server of another worker is that one", () => {
+    const again = { ...job, avoidServerId: "failed" };
+    expect(placeJob(again, [server("failed")], [{ id: "failed" }])?.id).toBe("failed");
+  });
 });

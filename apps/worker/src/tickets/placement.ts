@@ -21,8 +21,8 @@ export interface PlaceableJob {
 /**
  * The server that should run the job next, or `null` when the job should stay queued. An empty server comes first. A
  * second slot, which only keeps the next prompt ready, is used when no other server that could run the job is empty.
- * Among equal servers: not the one where the job failed last, then the one that has the checkpoint loaded, then the one
- * with the fewest jobs.
+ * The server where the job failed last is used only if no other server has a free slot. Among equal servers: the one that
+ * has the checkpoint loaded, then the one with the fewest jobs.
  *
  * @param runnable the worker's servers that have a free slot and can run the graph
  * @param emptyElsewhere empty servers of other workers that can run the graph
@@ -32,16 +32,19 @@ export function placeJob(
   runnable: readonly PlaceableServer[],
   emptyElsewhere: readonly EmptyServer[],
 ): PlaceableServer | null {
-  const free = runnable.filter((server) => server.jobsHeld < server.slots);
+  const notAvoided = ({ id }: EmptyServer): boolean => id !== job.avoidServerId;
+  const withSlot = runnable.filter((server) => server.jobsHeld < server.slots);
+  const others = withSlot.filter(notAvoided);
+  const hasEmptyElsewhere = emptyElsewhere.some(notAvoided);
+  const free = others.length > 0 || hasEmptyElsewhere ? others : withSlot;
   const empty = free.filter((server) => server.jobsHeld === 0);
-  const candidates = empty.length > 0 ? empty : emptyElsewhere.length > 0 ? [] : free;
+  const candidates = empty.length > 0 ? empty : hasEmptyElsewhere ? [] : free;
   const [best] = [...candidates].sort((one, other) => preference(job, one) - preference(job, other));
   return best ?? null;
 }
 
 /** The smaller value is better. */
 function preference(job: PlaceableJob, server: PlaceableServer): number {
-  const failedThere = server.id === job.avoidServerId ? 10_000 : 0;
   const mustLoad = job.checkpoint !== null && server.checkpoint !== job.checkpoint ? 100 : 0;
-  return failedThere + mustLoad + server.jobsHeld;
+  return mustLoad + server.jobsHeld;
 }
