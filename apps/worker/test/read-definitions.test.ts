@@ -7,6 +7,7 @@ import { type DefinitionsThread } from "@genga/workflows";
 import pg from "pg";
 import { OwnedServer } from "../src/servers/owned-server.ts";
 import { OwnSilence } from "../src/timing/own-silence.ts";
+import { startOddComfyUI, type OddComfyUI } from "./support/odd-comfyui.ts";
 import { openDatabaseWithDefinitions, type DatabaseWithDefinitions } from "./support/definitions-thread.ts";
 
 // What a look at a server costs the event loop that renews leases.
@@ -15,6 +16,8 @@ let opened: DatabaseWithDefinitions;
 let database: Database;
 let definitions: DefinitionsThread;
 let simulators: Simulator[];
+/** In front of the first one. */
+let odd: OddComfyUI;
 let owned: OwnedServer[];
 
 beforeAll(async () => {
@@ -37,11 +40,16 @@ beforeEach(async () => {
     2,
     60_000,
   );
+  odd = await startOddComfyUI(simulators[0]!.url);
   owned = leased.map(
     ({ server: record, ...lease }) =>
       new OwnedServer({
         ...{ record, lease, servers, definitions, graceMs: 1_000, stallMs: 1_000 },
-        address: { identity: record.url, url: record.url, credentials: undefined },
+        address: {
+          identity: record.url,
+          url: record.url === urls[0] ? odd.url : record.url,
+          credentials: undefined,
+        },
         log: createLogger({ name: "read-definitions", level: "silent" }),
         silence: new OwnSilence(),
         onReady: () => undefined,
@@ -54,6 +62,7 @@ beforeEach(async () => {
 afterEach(async () => {
   jest.restoreAllMocks();
   await Promise.all(owned.map((server) => server.close()));
+  await odd.close();
   await Promise.all(simulators.map((simulator) => simulator.stop()));
 });
 
@@ -150,4 +159,30 @@ test("lists of files that an earlier version stored with the definitions are not
   const found = await definitions.find(hash);
   expect(found?.objectInfo["LoadImage"]).toMatchObject({ output: ["IMAGE", "MASK"] });
   expect(JSON.stringify(found?.objectInfo)).not.toContain("holiday");
+});
+
+test("a server that answers everything else takes no job until its definitions were read again", async () => {
+  const [server] = owned;
+  await readAgain(server!);
+  expect(server!.mayTakeJobs).toBe(true);
+
+  const seen: boolean[] = [];
+  const refuse = (_method: string, path: string): { status: number; body: string } | undefined => {
+    if (path !== "/object_info") return undefined;
+    seen.push(server!.mayTakeJobs);
+    return { status: 500, body: "{}" };
+  };
+  odd.refuse = refuse;
+  await readAgain(server!);
+  expect(server!.mayTakeJobs).toBe(false);
+  // While it is well, reading again takes nothing from it. Once it was away, each check asks first.
+  expect(new Set(seen.splice(0))).toEqual(new Set([true]));
+  await server!.tick();
+  await server!.tick();
+  expect(new Set(seen.splice(0))).toEqual(new Set([false]));
+  expect(server!.mayTakeJobs).toBe(false);
+
+  odd.refuse = null;
+  await server!.tick();
+  expect(server!.mayTakeJobs).toBe(true);
 });

@@ -21,6 +21,7 @@ export class KnownDefinitions {
   #textHash = "";
   /** When the server last gave this text. */
   #readAt = Number.NEGATIVE_INFINITY;
+  #isDoubted = false;
 
   constructor(options: KnownDefinitionsOptions) {
     this.#options = options;
@@ -31,9 +32,19 @@ export class KnownDefinitions {
     return this.#current;
   }
 
+  /** They are known, and were read since the last doubt. */
+  get areCurrent(): boolean {
+    return this.#current !== null && !this.#isDoubted;
+  }
+
+  /** The server was away, and may have changed: a server that does not hand them out now can do no work. */
+  doubt(): void {
+    this.#isDoubted = true;
+  }
+
   /** The definitions are known and at most a minute old. */
   get areFresh(): boolean {
-    return this.#current !== null && performance.now() - this.#readAt < maxAgeMs;
+    return this.areCurrent && performance.now() - this.#readAt < maxAgeMs;
   }
 
   /** Lets the next check read the definitions again, however fresh they are. */
@@ -55,6 +66,7 @@ export class KnownDefinitions {
     }
     this.#textHash = textHash;
     this.#readAt = performance.now();
+    this.#isDoubted = false;
     onRead();
   }
 }

@@ -188,7 +188,7 @@ export class OwnedServer implements JobServer {
   }
 
   get mayTakeJobs(): boolean {
-    return this.#health.mayTakeJobs && this.definitions !== null && !this.isDraining;
+    return this.#health.mayTakeJobs && this.#definitions.areCurrent && !this.isDraining;
   }
 
   get uploadBytesMax(): number | null {
@@ -342,6 +342,7 @@ export class OwnedServer implements JobServer {
     const queue = await this.connector.queue(requestOptions);
     this.#noteOthersPrompts(queue, new Set([...idsBefore, ...this.promptIds]));
     await requireHistory(this.connector, requestOptions);
+    if (!this.#health.mayTakeJobs) this.#definitions.doubt();
     this.#health.noteCheck({ kind: "answered", queue, ownPromptIds: this.promptIds }, performance.now());
     if (this.#health.mayTakeJobs) {
       const { replacesNodes } = await this.#row.describe(this.connector, stats, requestOptions);
@@ -361,8 +362,7 @@ export class OwnedServer implements JobServer {
   #noteOthersPrompts({ running, pending }: ServerQueue, ownPromptIds: ReadonlySet<string>): void {
     this.#hasOthersPrompts = [...running, ...pending].some(({ promptId }) => !ownPromptIds.has(promptId));
     this.#others.noteCheck(this.#hasOthersPrompts, performance.now());
-    if (!this.#hasOthersPrompts) return;
-    for (const run of this.#runs) run.noteOthers();
+    if (this.#hasOthersPrompts) for (const run of this.#runs) run.noteOthers();
   }
 
   /** Acts on the last check: announces the server, stops runs whose server is lost, and records the state. */
