@@ -22,9 +22,11 @@ beforeAll(async () => {
   tenantId = (await api.database.tenants.ensureTenants(["studio"]))[0]!.id;
 });
 afterEach(async () => {
-  for (const leased of claimed.splice(0))
-    if ((await found(leased.jobId)).status === "processing")
+  for (const leased of claimed.splice(0)) {
+    const { status, attempt } = await found(leased.jobId);
+    if (status === "processing" && attempt === leased.attempt)
       await api.worker.end(leased, { kind: "cancelled" });
+  }
   for (const key of ["own", "second"] as const) await send("/queue", { clear: true }, key);
 });
 afterAll(async () => {
@@ -142,11 +144,25 @@ describe("an interrupt", () => {
     expect(await queued()).toEqual({ running: [], pending: [waiting.prompt_id] });
   });
 
+  test("leaves a prompt that failed and waits again because somebody asked for a retry", async () => {
+    const prompt = newPrompt();
+    await submit(prompt);
+    const leased = await begin(prompt.prompt_id);
+    await api.worker.end(leased, { kind: "failed", failure: buildFailure() });
+    await api.database.jobRequests.retryJob(leased.jobId);
+    await send("/interrupt", {});
+    await send("/interrupt", { prompt_id: prompt.prompt_id });
+    expect(await found(leased.jobId)).toMatchObject({ status: "queued" });
+    const again = await begin(prompt.prompt_id);
+    await send("/interrupt", {});
+    expect(await found(again.jobId)).toMatchObject({ cancelRequestedAt: expect.any(Date) });
+  });
+
   test("with a body that is neither an object nor empty is refused, and interrupts nothing", async () => {
     const prompt = newPrompt();
     await submit(prompt);
     const { jobId } = await begin(prompt.prompt_id);
-    for (const body of [[], [{ prompt_id: prompt.prompt_id }], prompt.prompt_id, 1, false]) {
+    for (const body of [null, [], [{ prompt_id: prompt.prompt_id }], prompt.prompt_id, 1, false]) {
       const response = await send("/interrupt", body);
       expect([response.status, await response.json()]).toMatchObject([
         400,
@@ -154,7 +170,7 @@ describe("an interrupt", () => {
       ]);
     }
     expect(await found(jobId)).toMatchObject({ cancelRequestedAt: null });
-    expect((await send("/interrupt", null)).status).toBe(200);
+    expect((await send("/interrupt", {})).status).toBe(200);
     expect(await found(jobId)).toMatchObject({ cancelRequestedAt: expect.any(Date) });
   });
 });

@@ -56,7 +56,9 @@ type EndedRow = DoorPromptWithGraph & {
 
 const stateConditions = {
   waiting: Prisma.sql`${shownStatus} = 'queued'`,
-  begun: Prisma.sql`(${shownStatus} = 'processing' OR job.started_at IS NOT NULL)`,
+  // After a retry that somebody asked for it only waits, although it has begun before.
+  begun: Prisma.sql`(${shownStatus} = 'processing' OR (job.started_at IS NOT NULL AND NOT EXISTS (
+    SELECT FROM job_events asked WHERE asked.job_id = job.id AND asked.attempt = job.attempt AND asked.type = 'retry_requested')))`,
 };
 
 /** Prompts in the table `door_prompts`. Every statement has the tenant as a condition. */

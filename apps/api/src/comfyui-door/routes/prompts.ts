@@ -99,7 +99,8 @@ export const postInterrupt: DoorRoute = {
   receive: anyBody,
   handle: async ({ request, response, principal }, parts) => {
     // A server takes a body that it cannot read for none.
-    const body = (await jsonOf(request).catch(() => undefined)) ?? {};
+    const read = await jsonOf(request).catch(() => undefined);
+    const body = read === undefined ? {} : read;
     // An answer 500 there, where nothing is interrupted.
     if (!isObject(body)) throw new RefusedError("bad-request", "The body must be a JSON object.");
     const { prompt_id: promptId } = body;

@@ -115,7 +115,11 @@ export class Turns {
     if (entry?.endedAt !== null || this.#ending.has(entry)) return;
     this.#release(entry);
     this.#entries.delete(prompt.jobId);
-    if (this.#current !== entry) return;
+    if (this.#current !== entry) {
+      // The client heard nothing of it, neither of what was kept.
+      entry.live.forget();
+      return;
+    }
     this.#current = null;
     this.#left = entry;
     if (this.#isFree) this.#passOn();
