@@ -155,7 +155,7 @@ describe("the end of a job", () => {
       takenBack,
       { ...begun, ...thirdCrash, hasExpired: true },
       {
-        ...{ kind: "requeue", charged: false, avoidServer: true, delayMs: 3_000 },
+        ...{ kind: "requeue", charged: false, avoidServer: false, delayMs: 3_000 },
         ...{ takenBackFor: "another-server", ...failure("taken-back") },
       },
     ],

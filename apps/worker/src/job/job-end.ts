@@ -127,7 +127,8 @@ function endAfterTakeBack(takenBackFor: string): AttemptEnd {
     failure,
     delayMs: keptForServerMs,
     charged: false,
-    avoidServer: true,
+    // Nothing failed there.
+    avoidServer: false,
     takenBackFor,
   };
 }

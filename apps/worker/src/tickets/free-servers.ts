@@ -110,7 +110,7 @@ export async function takeSlot(
   }
   const checkpoint = checkpointOf(candidate);
   const best = placeJob(
-    { checkpoint, avoidServerId: candidate.avoidServerId },
+    { ...candidate, checkpoint },
     runnable.map((free) => ({ ...free, slots: depthFor(free, runs) })),
     others,
   );

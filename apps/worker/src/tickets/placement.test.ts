@@ -42,10 +42,16 @@ describe("a job is placed", () => {
     expect(placeJob(again, [server("same")], [])?.id).toBe("same");
   });
 
-  test("in a free second slot of another server rather than on the empty server where it failed last", () => {
-    const again = { ...job, avoidServerId: "failed" };
+  test("in a free second slot of another server rather than on the empty server where it ran out of memory", () => {
+    const again = { ...job, avoidServerId: "failed", ranOutOfMemory: true };
     const servers = [server("failed"), server("busy", { jobsHeld: 1 })];
     expect(placeJob(again, servers, [])?.id).toBe("busy");
+  });
+
+  test("on the empty server where it failed for another reason rather than behind a running job", () => {
+    const again = { ...job, avoidServerId: "failed" };
+    const servers = [server("failed"), server("busy", { jobsHeld: 1 })];
+    expect(placeJob(again, servers, [])?.id).toBe("failed");
   });
 
   test("nowhere while another worker's server is empty and the only own empty one is where it failed last", () => {

@@ -16,13 +16,15 @@ export interface EmptyServer {
 export interface PlaceableJob {
   checkpoint: string | null;
   avoidServerId: string | null;
+  /** It ran out of memory, and would again on the server to avoid. */
+  ranOutOfMemory?: boolean;
 }
 
 /**
  * The server that should run the job next, or `null` when the job should stay queued. An empty server comes first. A
  * second slot, which only keeps the next prompt ready, is used when no other server that could run the job is empty.
- * The server where the job failed last is used only if no other server has a free slot. Among equal servers: the one that
- * has the checkpoint loaded, then the one with the fewest jobs.
+ * The server where the job failed last is used only if no other server is empty, and for want of memory only if no other
+ * server has a free slot. Among equal servers: the one that has the checkpoint loaded, then the one with the fewest jobs.
  *
  * @param runnable the worker's servers that have a free slot and can run the graph
  * @param emptyElsewhere empty servers of other workers that can run the graph
@@ -35,10 +37,11 @@ export function placeJob(
   const notAvoided = ({ id }: EmptyServer): boolean => id !== job.avoidServerId;
   const withSlot = runnable.filter((server) => server.jobsHeld < server.slots);
   const others = withSlot.filter(notAvoided);
-  const hasEmptyElsewhere = emptyElsewhere.some(notAvoided);
-  const free = others.length > 0 || hasEmptyElsewhere ? others : withSlot;
-  const empty = free.filter((server) => server.jobsHeld === 0);
-  const candidates = empty.length > 0 ? empty : hasEmptyElsewhere ? [] : free;
+  const isEmpty = ({ jobsHeld }: PlaceableServer): boolean => jobsHeld === 0;
+  if (!others.some(isEmpty) && emptyElsewhere.some(notAvoided)) return null;
+  const mustAvoid = others.some(isEmpty) || (job.ranOutOfMemory === true && others.length > 0);
+  const free = mustAvoid ? others : withSlot;
+  const candidates = free.some(isEmpty) ? free.filter(isEmpty) : free;
   const [best] = [...candidates].sort((one, other) => preference(job, one) - preference(job, other));
   return best ?? null;
 }

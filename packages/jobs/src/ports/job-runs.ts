@@ -33,6 +33,8 @@ export interface Candidate extends TicketReference {
   mustFail?: boolean;
   /** The server on which the job failed last. Another server is preferred. */
   avoidServerId: string | null;
+  /** It ran out of memory before, so a server with more of it is worth waiting behind a running job. */
+  ranOutOfMemory?: boolean;
   tenantId: string;
   /** How many more jobs its tenant may have running; `null` = no limit. */
   tenantRoom: number | null;

@@ -35,7 +35,7 @@ export function candidatesStatement(tickets: TicketReference[], running: Running
   }));
   return Prisma.sql`
     SELECT job.id AS "jobId", ticket.attempt, ticket."ticketNumber", ${graphText} AS workflow, workflows.hash AS "workflowHash",
-      job.lane, job.requires, ${mustFail}, job.avoid_server_id AS "avoidServerId", job.tenant_id AS "tenantId",
+      job.lane, job.requires, ${mustFail}, job.avoid_server_id AS "avoidServerId", job.out_of_memory_count > 0 AS "ranOutOfMemory", job.tenant_id AS "tenantId",
       ${runningRoomOf(Prisma.sql`job.tenant_id`, running)} AS "tenantRoom"
     FROM (
       SELECT * FROM jsonb_to_recordset(${toStoredJson(rows)}::jsonb)
