@@ -23,7 +23,9 @@ const outOfMemoryTexts = [
 /**
  * What the runtimes of CUDA and ROCm say of a GPU, a driver or a context that runs no further work (the texts of
  * `cudaGetErrorString` and `hipGetErrorString`), and cuBLAS of a handle that it cannot create. Errors of single calls,
- * such as `invalid argument`, are not among them.
+ * such as `invalid argument`, are not among them, nor what one node
+ * says on a server that is well: an extension that was built for other GPUs (`no kernel image is available`), or a node
+ * that wants CUDA where there is none.
  */
 const brokenGpu = [
   "unspecified launch failure",
@@ -36,7 +38,6 @@ const brokenGpu = [
   "the launch timed out and was terminated",
   "uncorrectable ECC error encountered",
   "uncorrectable NVLink error detected during the execution",
-  "no kernel image is available for execution on the device",
   "initialization error",
   "driver shutting down",
   "context is destroyed",
@@ -57,20 +58,17 @@ const brokenGpu = [
 const brokenGpuLines = [
   new RegExp(`^((CUDA|HIP)( driver)? error|Triton Error \\[(CUDA|HIP)\\]): (${brokenGpu})`, "im"),
   /^cuDNN error: CUDNN_STATUS_NOT_INITIALIZED/im,
-  /^Found no NVIDIA driver on your system/im,
-  /^The NVIDIA driver on your system is too old/im,
   /^CUDA driver initialization failed/im,
   /^CUDA unknown error/im,
-  /^No (CUDA|HIP) GPUs are available/im,
   /^Unexpected error from (cuda|hip)GetDeviceCount\(\)/im,
 ];
 
 /**
- * How Python words the `OSError` of a disk that takes no more files: EIO, ENOSPC and EROFS, and Windows'
- * ERROR_DISK_FULL. PyAV, which writes videos, words its own `OSError` alike.
+ * How Python words the `OSError` of a disk that takes no more files: EIO, ENOSPC, and Windows' ERROR_DISK_FULL. (EROFS is
+ * also what a node gets that writes into its own folder in a container.) PyAV, which writes videos, words its own alike.
  */
 const brokenDiskType = /(^|\.)OSError$/;
-const brokenDiskMessage = /^\[(Errno (5|28|30)|WinError 112)\] /;
+const brokenDiskMessage = /^\[(Errno (5|28)|WinError 112)\] /;
 
 /**
  * Distinguishes a node that ran out of memory (free memory and try another server) and a GPU or a disk of the server
