@@ -6,15 +6,14 @@ import { Terminal } from "./terminal/terminal.ts";
 // What has begun is ended in order: what was downloaded so far stays. A second signal ends the process at once.
 const interruption = new AbortController();
 let interruptedCode: number = exitCodes.interrupted;
-for (const [signal, code] of [
-  ["SIGINT", exitCodes.interrupted],
-  ["SIGTERM", exitCodes.terminated],
-  ["SIGHUP", exitCodes.hungUp],
-] as const)
-  process.once(signal, () => {
-    interruptedCode = code;
-    interruption.abort(new Error("interrupted"));
-  });
+const codes = { SIGINT: exitCodes.interrupted, SIGTERM: exitCodes.terminated, SIGHUP: exitCodes.hungUp };
+const signals = Object.keys(codes) as (keyof typeof codes)[];
+function interrupt(signal: NodeJS.Signals): void {
+  for (const each of signals) process.off(each, interrupt);
+  interruptedCode = codes[signal as keyof typeof codes];
+  interruption.abort(new Error("interrupted"));
+}
+for (const each of signals) process.on(each, interrupt);
 // `genga ls | head` closes the pipe, and SIGHUP says that the terminal is gone. Nobody reads any more, but what the command does it
 // does to its end.
 for (const stream of [process.stdout, process.stderr])

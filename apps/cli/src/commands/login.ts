@@ -5,7 +5,7 @@ import { addAbortSignal, Writable } from "node:stream";
 import { GengaClient, GengaError } from "@genga/client";
 import { type Command } from "commander";
 import { contextOf, type Surroundings, terminalOf } from "../command-context.ts";
-import { checkedKey, checkedUrl, connectionOf } from "../settings/connection.ts";
+import { addressOf, checkedKey, checkedUrl } from "../settings/connection.ts";
 import { loginPath, removeLogin, writeLogin } from "../settings/kept-login.ts";
 import { ForeignAnswerError, UsageError } from "../terminal/exit-codes.ts";
 import { factsOf } from "../terminal/table.ts";
@@ -28,7 +28,7 @@ The key is asked for, or is the first line of standard input where that is no te
     .action(async (given: string | undefined, _options: unknown, command: Command) => {
       const terminal = terminalOf(command);
       const { url: chosen } = command.optsWithGlobals<{ url?: string }>();
-      const url = given === undefined ? (await connectionOf({ url: chosen }, env)).url : checkedUrl(given);
+      const url = given === undefined ? await addressOf({ url: chosen }, env) : checkedUrl(given);
       const session = await sessionOf(url, undefined, signal);
       const { needsKey } = session;
       if (needsKey && url.startsWith("http:") && !isLoopback(url))

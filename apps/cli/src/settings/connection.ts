@@ -27,6 +27,15 @@ export async function connectionOf(
   return { url, key: isKept && kept.key !== undefined ? checkedKey(kept.key, "The kept key") : undefined };
 }
 
+/** Where the API is, as `connectionOf` has it. @throws UsageError */
+export async function addressOf(
+  options: { readonly url?: string | undefined },
+  env: NodeJS.ProcessEnv,
+): Promise<string> {
+  const given = options.url ?? settingOf(env, "GENGA_URL");
+  return checkedUrl(given ?? (await readLogin(loginPath(env)))?.url ?? defaultUrl);
+}
+
 /**
  * A key without the spaces and line breaks around it.
  * @param from what the message calls it; the key itself is never told
