@@ -14,7 +14,7 @@ let ids: string[];
 
 beforeAll(async () => {
   stores = await openTestStores();
-  hasty = openDatabase({ databaseUrl: stores.url, statementTimeoutMs: 500 });
+  hasty = openDatabase({ databaseUrl: stores.url, statementTimeoutMs: 3_000 });
   client = new pg.Client({ connectionString: stores.url });
   await client.connect();
   const [tenant] = await stores.tenants.ensureTenants(["flood"]);

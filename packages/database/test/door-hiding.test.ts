@@ -44,9 +44,10 @@ test("a long history is hidden part by part, so that no statement takes long", a
     await holder.query("BEGIN");
     await holder.query("SELECT FROM door_prompts ORDER BY job_id DESC LIMIT 1 FOR UPDATE");
     const hiding = stores.doorPrompts.hide(tenantId, "all");
-    const waiting = "SELECT FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'";
+    const { rows } = await holder.query<{ pid: number }>("SELECT pg_backend_pid() AS pid");
+    const waiting = "SELECT FROM pg_locks WHERE NOT granted AND $1 = ANY (pg_blocking_pids(pid))";
     await askUntil(
-      () => client.query(waiting),
+      () => client.query(waiting, [rows[0]!.pid]),
       ({ rowCount }) => rowCount !== 0,
     );
     expect(await hidden()).toBe(10_000);

@@ -78,7 +78,7 @@ export async function restartWithDependents(
       }, transactionLimits),
     );
     if (restarted !== null) return restarted;
-    await recount(database, tenantId, wanted.size, limit);
+    if (wanted.size > 0) await recount(database, tenantId, wanted.size, limit);
   }
   throw new StoreUnavailableError(undefined, { fault: "busy", wasRefused: true });
 }
