@@ -3,9 +3,9 @@ import { sleepWorkflow } from "@genga/testing";
 import pg from "pg";
 import { startTestStack, type TestStack } from "./support/test-stack.ts";
 
-const leaseMs = 3_000;
+const leaseMs = 12_000;
 /** After a claim that takes so long, less of the lease is left than a POST may take; the next heartbeat comes before its end. */
-const claimS = 1.8;
+const claimS = 7.1;
 
 let stack: TestStack;
 let client: pg.Client;
