@@ -101,7 +101,7 @@ test("jobs get their tickets while another step of the sweeper fails", async () 
     await client.query("LOCK TABLE node_definitions");
     await sweeper.tick();
     expect(await takenFrom(tickets)).toContain(job!.id);
-    expect(failed).toContain("definitions");
+    expect(failed).toEqual(["definitions"]);
   } finally {
     await client.query("ROLLBACK");
     await tickets.close();
@@ -131,7 +131,7 @@ test("an end that cannot be passed on keeps neither other ends nor tickets waiti
       await sweeper.tick();
       expect(await statuses()).toEqual(["queued", "failed"]);
       expect(await takenFrom(tickets)).toContain(ready!.id);
-      expect(failed).toContain("ends");
+      expect(failed).toEqual(["ends"]);
     });
   } finally {
     await tickets.close();

@@ -120,7 +120,7 @@ export class JobPlacer {
     const candidate = this.#leftForOthers.hasWaited(ticket, now) ? { ...asked, avoidServerId: null } : asked;
     try {
       const suiting = where.chosen.filter((server) => this.#suits(candidate, server));
-      const among = suiting.length > 0 ? suiting : where.freeServers;
+      const among = isWorthIt(candidate, suiting) ? suiting : where.freeServers;
       const failedHere = failedOnOneOf(candidate, among);
       // Where it failed last, it would probably fail again, so even a server that must load its model is better.
       const elsewhere = failedHere ? where.elsewhere : this.#startingSooner(candidate, where.elsewhere);
@@ -134,6 +134,12 @@ export class JobPlacer {
       return null;
     }
   }
+}
+
+/** Behind a running job only if there is no empty server to compare with, or if that one has not memory enough. */
+function isWorthIt({ avoidServerId, ranOutOfMemory }: Candidate, suiting: readonly FreeServer[]): boolean {
+  if (avoidServerId === null || ranOutOfMemory === true) return suiting.length > 0;
+  return suiting.some(({ jobsHeld }) => jobsHeld === 0);
 }
 
 /** The job failed last on one of these servers. */
