@@ -64,11 +64,12 @@ const ticketOf = ({ id }: Job): { jobId: string; attempt: number; ticketNumber: 
 const takenFrom = async (tickets: TicketQueue): Promise<string[]> =>
   (await tickets.take("default", 100)).map(({ jobId }) => jobId).sort();
 
-/** Runs `work` while another transaction has locked the job's row. */
-async function whileLocked(job: Job, work: () => Promise<void>): Promise<void> {
+/** Runs `work` while another transaction has locked the job's row, or that of its dependency, which nobody waits for long. */
+async function whileLocked(job: Job, fault: "locked" | "refused", work: () => Promise<void>): Promise<void> {
+  const row = fault === "locked" ? "jobs WHERE id = $1" : "job_dependencies WHERE job_id = $1";
   await client.query("BEGIN");
   try {
-    await client.query("SELECT FROM jobs WHERE id = $1 FOR UPDATE", [job.id]);
+    await client.query(`SELECT FROM ${row} FOR UPDATE`, [job.id]);
     await work();
   } finally {
     await client.query("ROLLBACK");
@@ -80,7 +81,7 @@ test("tickets of a wiped Redis are made again while a job's row stays locked, an
   await database.jobAnnouncer.markEnqueued([locked!, ...others].map(ticketOf));
   const { tickets, sweeper } = openWiped();
   try {
-    await whileLocked(locked!, async () => {
+    await whileLocked(locked!, "locked", async () => {
       for (let pass = 0; pass < 2; pass += 1) await sweeper.tick();
       expect(await takenFrom(tickets)).toEqual(others.map(({ id }) => id).sort());
       expect(await tickets.wasWiped()).toBe(true);
@@ -108,32 +109,46 @@ test("jobs get their tickets while another step of the sweeper fails", async () 
   }
 }, 180_000);
 
-test("an end that cannot be passed on keeps neither other ends nor tickets waiting", async () => {
-  const isOver = { expiresAt: new Date(Date.now() - 1_000) };
-  const [first, second] = [buildJob(isOver), buildJob(isOver)];
-  const [, , stuck, told] = await accept(
-    first,
-    second,
-    { dependsOn: [first.id] },
-    { dependsOn: [second.id] },
-  );
-  const { tickets, sweeper, failed } = openWiped();
-  try {
-    const [ready] = await accept({});
-    const statuses = async (): Promise<string[]> => {
-      const { rows } = await client.query<{ status: string }>(
-        "SELECT status FROM jobs WHERE id = ANY($1) ORDER BY id",
+test.each(["locked", "refused"] as const)(
+  "an end that is %s keeps neither other ends nor tickets waiting",
+  async (fault) => {
+    const [first, second] = [buildJob(), buildJob()];
+    const [, , stuck, told] = await accept(
+      first,
+      second,
+      { dependsOn: [first.id] },
+      { dependsOn: [second.id] },
+    );
+    // As by a process that dies right after its transaction.
+    for (const { id } of [first, second])
+      await client.query(
+        `UPDATE jobs SET status = 'completed', phase = NULL, attempt = 1, percent = 100, finished_at = now()
+         WHERE id = $1`,
+        [id],
+      );
+    const { tickets, sweeper, failed } = openWiped();
+    const open = async (): Promise<number[]> => {
+      const { rows } = await client.query<{ open: number }>(
+        "SELECT open_dependencies AS open FROM jobs WHERE id = ANY($1) ORDER BY id",
         [[stuck!.id, told!.id]],
       );
-      return rows.map(({ status }) => status);
+      return rows.map((row) => row.open);
     };
-    await whileLocked(stuck!, async () => {
+    try {
+      const [ready] = await accept({});
+      await whileLocked(stuck!, fault, async () => {
+        await sweeper.tick();
+        expect(await open()).toEqual([1, 0]);
+        expect(await takenFrom(tickets)).toEqual(expect.arrayContaining([ready!.id, told!.id]));
+      });
+      expect(failed).toEqual(fault === "locked" ? [] : ["ends"]);
+      if (fault === "refused") return;
       await sweeper.tick();
-      expect(await statuses()).toEqual(["queued", "failed"]);
-      expect(await takenFrom(tickets)).toContain(ready!.id);
-      expect(failed).toEqual(["ends"]);
-    });
-  } finally {
-    await tickets.close();
-  }
-}, 180_000);
+      expect(await open()).toEqual([0, 0]);
+      expect(await takenFrom(tickets)).toContain(stuck!.id);
+    } finally {
+      await tickets.close();
+    }
+  },
+  180_000,
+);

@@ -437,6 +437,44 @@ describe("With many dependents", () => {
     },
   );
 
+  test.each([
+    ["completed", ["queued", "queued"]],
+    ["cancelled", ["failed", "failed"]],
+  ] as const)(
+    "waits for no other transaction: what is below a job that is %s is told as far as it is free, the rest later",
+    async (status, told) => {
+      const hubs = await insert([buildJob(), buildJob(), buildJob()]);
+      const [held, sibling] = await insert([after(hubs[0]!), after(hubs[0]!)]);
+      const [other] = await insert([after(hubs[2]!)]);
+      const [below] = await insert([after(hubs[1]!)]);
+      // As by a process that dies right after its transaction.
+      for (const { id } of hubs) {
+        await client.query(
+          `UPDATE jobs SET status = $2::job_status, phase = NULL, attempt = 1, percent = 100, finished_at = now()
+           WHERE id = $1`,
+          [id, status],
+        );
+      }
+      await holder.query("BEGIN");
+      await holder.query("SELECT FROM jobs WHERE id = ANY($1) FOR UPDATE", [[held!.id, hubs[1]!.id]]);
+      const first = await stores.jobRuns.passOnEnds(100);
+      expect(first.refused).toEqual([]);
+      expect(first.locked).toEqual([hubs[1]!.id]);
+      expect(await statusesOf(sibling!, other!)).toEqual(told);
+      const isOpen = status === "completed" ? 1 : 0;
+      for (const { id } of [sibling!, other!]) expect((await read(id)).openDependencies).toBe(1 - isOpen);
+      const again = await stores.jobRuns.passOnEnds(100, first.locked);
+      expect(again).toEqual({ released: [], failed: [], refused: [], locked: [hubs[0]!.id], isDone: false });
+      expect(await stores.jobRuns.passOnEnds(100, [hubs[0]!.id, hubs[1]!.id])).toMatchObject({
+        isDone: true,
+      });
+      await holder.query("ROLLBACK");
+      const last = await stores.jobRuns.passOnEnds(100);
+      const ids = [...last.released, ...last.failed.map(({ job }) => job)].map(({ id }) => id);
+      expect(ids.toSorted()).toEqual([held!.id, below!.id].toSorted());
+    },
+  );
+
   test("a removal by request passes on what is left before it removes the job", async () => {
     const hub = buildJob();
     await insert([hub, ...Array.from({ length: 600 }, () => after(hub))], uuidv7());

@@ -1,6 +1,5 @@
 import {
   eventSignal,
-  publishFailures,
   type JobAnnouncer,
   type JobRuns,
   type ServerSourcesStore,
@@ -14,6 +13,7 @@ import { type Logger } from "@genga/runtime";
 import { type RunMetrics } from "../metrics/run-metrics.ts";
 import { type OutageGuard } from "../timing/outage-guard.ts";
 import { LostTickets } from "./lost-tickets.ts";
+import { NotedEnds } from "./noted-ends.ts";
 import { SweepingTurn } from "./sweeping-turn.ts";
 
 export interface SweeperOptions {
@@ -47,9 +47,6 @@ const idleRanksEvery = 60;
 const basesEvery = 5;
 const ageingEvery = 10;
 const rowsPerPass = 1_000;
-/** Each has at most 500 jobs that depend on it. */
-const endsPerRound = 50;
-const endPutOffMs = 30_000;
 /** The most rounds of adding tickets in one pass; a wiped Redis gets its tickets back over a few passes. */
 const roundsMax = 20;
 /** Every so many passes one page of announced rows is compared with Redis. */
@@ -81,17 +78,17 @@ export class Sweeper {
   readonly #options: SweeperOptions;
   readonly #turn: SweepingTurn;
   readonly #lostTickets: LostTickets;
+  readonly #notedEnds: NotedEnds;
   #passes = 0;
   /** The judge forgets lanes that it does not find any more. */
   #hadGuessedLanes = false;
   #auditedUpTo: string | null = null;
-  /** Jobs whose ends could not be passed on, and until when others have their turn, by the monotonic clock. */
-  readonly #endsPutOff = new Map<string, number>();
 
   constructor(options: SweeperOptions) {
     this.#options = options;
     this.#turn = new SweepingTurn(options.leaseMs);
     this.#lostTickets = new LostTickets(options);
+    this.#notedEnds = new NotedEnds(options);
   }
 
   async tick(): Promise<void> {
@@ -158,7 +155,7 @@ export class Sweeper {
     if (this.#turn.note({ isBarred: work.hasAbandoned && !mayRequeue, hasOthers }))
       log.warn("jobs whose worker is gone wait, and this worker may not requeue them: others may sweep now");
     if (work.hasExpired) await this.#step("expired jobs", () => this.#expireQueued());
-    if (mayHaveEnds(work)) await this.#step("ends", () => this.#passOnEnds());
+    if (mayHaveEnds(work)) await this.#step("ends", () => this.#notedEnds.passOn());
   }
 
   async #keepRows(): Promise<void> {
@@ -207,27 +204,6 @@ export class Sweeper {
     const ended = await runs.expireQueued(rowsPerPass);
     for (const { job, event } of ended) signals.publish("job", eventSignal(event, job));
     if (ended.length > 0) log.info({ jobs: ended.length }, "queued jobs timed out at their queue deadline");
-  }
-
-  /** Tells jobs that depend on ended ones what the transactions that ended these have not told them. */
-  async #passOnEnds(): Promise<void> {
-    const { runs, signals, metrics, log } = this.#options;
-    for (const [jobId, until] of this.#endsPutOff) {
-      if (until <= performance.now()) this.#endsPutOff.delete(jobId);
-    }
-    for (let round = 0; round < roundsMax; round += 1) {
-      const putOff = [...this.#endsPutOff.keys()];
-      const { released, failed, refused, isDone } = await runs.passOnEnds(endsPerRound, putOff);
-      publishFailures(signals, { released, failed });
-      if (released.length + failed.length > 0)
-        log.info({ released: released.length, failed: failed.length }, "ends of jobs were passed on");
-      for (const { jobId, error } of refused) {
-        this.#endsPutOff.set(jobId, performance.now() + endPutOffMs);
-        metrics.noteSweeperFailure("ends");
-        log.warn({ err: error, jobId }, "the end of a job could not be passed on yet");
-      }
-      if (isDone) return;
-    }
   }
 
   async #removeUnnamedServers(): Promise<void> {

@@ -196,13 +196,14 @@ export interface JobRuns {
   expireQueued(limit: number): Promise<{ job: Job; event: JobEvent }[]>;
   /**
    * Passes on the ends of up to `limit` jobs, each to up to 500 jobs that depend on it: what the transactions that ended
-   * them have not done. `refused` = ends that could not be passed on now, while others were. `isDone` = nothing else is left.
+   * them have not done. It waits for no row that another transaction holds: `locked` = ends of which such rows are all that
+   * is left. `refused` = ends that could not be passed on now, while others were. `isDone` = nothing else is left.
    * @param except ended jobs that are left out
    */
   passOnEnds(
     limit: number,
     except?: string[],
-  ): Promise<PassedOn & { refused: { jobId: string; error: unknown }[]; isDone: boolean }>;
+  ): Promise<PassedOn & { refused: { jobId: string; error: unknown }[]; locked: string[]; isDone: boolean }>;
   /**
    * Those of these prompt ids that belong to ended attempts on this server, including attempts of jobs that were
    * removed meanwhile. No run waits for these prompts any more.

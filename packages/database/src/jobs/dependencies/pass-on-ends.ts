@@ -27,6 +27,9 @@ import { recordFiles } from "./record-files.ts";
 /** Dependents that one transaction releases or fails. The sweeper comes to the rest within a second. */
 const dependentsAtOnce = 500;
 
+/** Who holds a row of a job holds the rest, too; whatever else is locked refuses one end, and delays the others by this. */
+const otherLocksMs = 1_000;
+
 const transactionLimits = { timeout: 15_000, maxWait: 5_000 };
 
 /** The end of a job as far as its dependents are concerned. */
@@ -40,13 +43,23 @@ interface EndedJob {
  * that waited for its completion, or fails all jobs below it.
  */
 export async function passOnEnd(transaction: Prisma.TransactionClient, ended: EndedJob): Promise<PassedOn> {
-  const locked = await lockDependents(transaction, ended);
+  const { released, failed } = await passOnTo(transaction, ended, await lockDependents(transaction, ended));
+  return { released, failed };
+}
+
+/** @returns also whether the note is still there although nothing was passed on: other transactions hold what is left */
+async function passOnTo(
+  transaction: Prisma.TransactionClient,
+  ended: EndedJob,
+  locked: string[],
+): Promise<PassedOn & { isLocked: boolean }> {
   const passedOn: PassedOn = { released: [], failed: [] };
-  if (locked.length > 0 && ended.status === "completed")
-    passedOn.released = await release(transaction, [ended.id], locked);
+  const isCompleted = ended.status === "completed";
+  if (locked.length > 0 && isCompleted) passedOn.released = await release(transaction, [ended.id], locked);
   else if (locked.length > 0) passedOn.failed = await fail(transaction, [ended.id], locked);
-  await dropNotes(transaction, [ended.id, ...passedOn.failed.map(({ job }) => job.id)]);
-  return passedOn;
+  const dropped = await dropNotes(transaction, [ended.id, ...passedOn.failed.map(({ job }) => job.id)]);
+  const isMoving = isCompleted ? locked.length > 0 : passedOn.failed.length > 0;
+  return { ...passedOn, isLocked: !isMoving && !dropped.includes(ended.id) };
 }
 
 /**
@@ -92,10 +105,12 @@ export function lockStatement(completed: string[]): Prisma.Sql {
 /**
  * Of a completed job, the jobs that depend on it directly; else all queued jobs below it, nearest first. The following
  * statements see the rows as they are under these locks.
+ * @param whenLocked `SKIP LOCKED` leaves out rows that other transactions hold
  */
 async function lockDependents(
   transaction: Prisma.TransactionClient,
   { id, status }: EndedJob,
+  whenLocked: Prisma.Sql = Prisma.empty,
 ): Promise<string[]> {
   const below =
     status === "completed"
@@ -111,7 +126,8 @@ async function lockDependents(
   const rows = await transaction.$queryRaw<{ id: string }[]>`
     WITH RECURSIVE below(job_id) AS (${below}
     )
-    SELECT id FROM jobs WHERE id IN (SELECT job_id FROM below LIMIT ${dependentsAtOnce}) ORDER BY id FOR NO KEY UPDATE`;
+    SELECT id FROM jobs WHERE id IN (SELECT job_id FROM below LIMIT ${dependentsAtOnce}) ORDER BY id
+    FOR NO KEY UPDATE ${whenLocked}`;
   return rows.map((row) => row.id);
 }
 
@@ -224,23 +240,43 @@ async function listEndsToPassOn(
   return rows.map(({ id }) => id);
 }
 
-/** Passes on one end of which a note was left. A note about a job that is queued again is dropped. */
-async function passOnNoted(database: PrismaClient, id: string): Promise<PassedOn> {
+/**
+ * Passes on one end of which a note was left. A note about a job that is queued again is dropped.
+ * @param whenLocked `SKIP LOCKED`: as far as other transactions hold no rows. `isLocked` = they hold all that is left.
+ */
+async function passOnNoted(
+  database: PrismaClient,
+  id: string,
+  whenLocked: Prisma.Sql = Prisma.empty,
+): Promise<PassedOn & { isLocked: boolean }> {
+  const nothing = { released: [], failed: [] };
   return await repeatConflicts(() =>
     database.$transaction(async (transaction) => {
+      if (whenLocked !== Prisma.empty)
+        await transaction.$executeRaw`SELECT set_config('lock_timeout', ${String(otherLocksMs)}, true)`;
       const [job] = await transaction.$queryRaw<{ id: string; status: JobStatus }[]>`
-        SELECT id, status FROM jobs WHERE id = ${id}::uuid FOR NO KEY UPDATE`;
-      // The note went with the job.
-      if (job === undefined) return { released: [], failed: [] };
+        SELECT id, status FROM jobs WHERE id = ${id}::uuid FOR NO KEY UPDATE ${whenLocked}`;
+      // The note went with the job, or the job is locked.
+      if (job === undefined) return { ...nothing, isLocked: await isNoted(transaction, id) };
       const { status } = job;
-      if (isTerminal(status)) return await passOnEnd(transaction, { id, status });
+      if (isTerminal(status)) {
+        const ended = { id, status };
+        return await passOnTo(transaction, ended, await lockDependents(transaction, ended, whenLocked));
+      }
       await transaction.$executeRaw`DELETE FROM ends_to_pass_on WHERE job_id = ${id}::uuid`;
-      return { released: [], failed: [] };
+      return { ...nothing, isLocked: false };
     }, transactionLimits),
   );
 }
 
-/** The sweeper's part. An end that is refused, such as one below which a row stays locked, delays no other end. */
+async function isNoted(database: Statements, id: string): Promise<boolean> {
+  const notes = await database.$queryRaw<unknown[]>`SELECT 1 FROM ends_to_pass_on WHERE job_id = ${id}::uuid`;
+  return notes.length > 0;
+}
+
+/**
+ * The sweeper's part. It waits for no row that another transaction holds, and an end that is refused delays no other end.
+ */
 export async function passOnEnds(
   database: PrismaClient,
   limit: number,
@@ -248,10 +284,13 @@ export async function passOnEnds(
 ): ReturnType<JobRuns["passOnEnds"]> {
   const passedOn: PassedOn = { released: [], failed: [] };
   const refused: { jobId: string; error: unknown }[] = [];
+  const locked: string[] = [];
   const ids = await listEndsToPassOn(database, limit, { except });
   for (const id of ids) {
     try {
-      take(await passOnNoted(database, id), passedOn);
+      const one = await passOnNoted(database, id, Prisma.sql`SKIP LOCKED`);
+      take(one, passedOn);
+      if (one.isLocked) locked.push(id);
     } catch (thrown) {
       const error = mapDatabaseError(thrown);
       const isAway = error instanceof StoreUnavailableError && error.fault === "unreachable";
@@ -261,7 +300,7 @@ export async function passOnEnds(
       refused.push({ jobId: id, error });
     }
   }
-  return { ...passedOn, refused, isDone: ids.length === 0 };
+  return { ...passedOn, refused, locked, isDone: ids.length === 0 };
 }
 
 function take(more: PassedOn, into: PassedOn): void {
