@@ -520,6 +520,16 @@ describe("a file", () => {
     expect(await info(other)).toMatchObject([["up.png"], {}]);
   });
 
+  test("is taken from a form with an epilogue", async () => {
+    const whole = new Response(form({ subfolder: "epilogues" }, await png("#123456")));
+    const response = await ask("/upload/image", {
+      method: "POST",
+      headers: { "content-type": whole.headers.get("content-type")! },
+      body: Buffer.concat([Buffer.from(await whole.arrayBuffer()), Buffer.alloc(100_000, "an epilogue")]),
+    });
+    expect(await response.json()).toEqual({ name: "up.png", subfolder: "epilogues", type: "input" });
+  });
+
   test("that is none, or leads out of its folder, is refused", async () => {
     const text = await ask("/upload/image", { method: "POST", body: form({}, Buffer.from("text")) });
     expect([text.status, await text.json()]).toMatchObject([

@@ -5,6 +5,7 @@ import { pipeline } from "node:stream/promises";
 import { types } from "node:util";
 import { Busboy } from "@fastify/busboy";
 import { StorageError } from "@genga/jobs";
+import { boundaryOf, upToLastBoundary } from "./form-end.ts";
 import { fileBytesMax, filesMax as formFilesMax } from "./upload-limits.ts";
 import { RefusedError } from "../http/problem-document.ts";
 
@@ -124,7 +125,9 @@ async function receiveForm<Kept>(
 ): Promise<[Kept, ...Kept[]]> {
   if (lengthOf(request) > bytesMax) throw formTooLarge(bytesMax);
   const { signal } = ending;
-  const reader = formReader(type, filesMax);
+  const boundary = boundaryOf(type);
+  if (boundary === null) throw new RefusedError("bad-request", "The form names no boundary.");
+  const reader = formReader(boundary, filesMax);
   const files: Promise<Kept>[] = [];
   // Only the first reason counts.
   const stop = (error: unknown): void => {
@@ -156,7 +159,7 @@ async function receiveForm<Kept>(
     stop(formTooLarge(bytesMax));
   });
   try {
-    await pipeline(bodyOf(request), counter, withWholeEnd(), reader, { signal });
+    await pipeline(bodyOf(request), counter, upToLastBoundary(boundary), reader, { signal });
   } catch (cause) {
     stop(new RefusedError("bad-request", "The form is not well-formed.", { cause }));
   }
@@ -180,36 +183,15 @@ function counted(bytesMax: number, onMore: () => void): Transform {
   });
 }
 
-/** Longer than the last boundary of a form with what may follow it. */
-const formEndBytes = 256;
-
-/**
- * Passes the end of a form on in one piece. The reader of forms ends by itself at the last boundary, and would never answer for a
- * piece that comes after it, such as the line break of the last line.
- */
-function withWholeEnd(): Transform {
-  let held: Buffer = Buffer.alloc(0);
-  return new Transform({
-    transform(chunk: Buffer, _encoding, done) {
-      const all = Buffer.concat([held, chunk]);
-      const end = Math.max(all.length - formEndBytes, 0);
-      held = all.subarray(end);
-      done(null, all.subarray(0, end));
-    },
-    flush(done) {
-      done(null, held);
-    },
-  });
-}
-
 function lengthOf({ headers }: IncomingMessage): number {
   return Number(headers["content-length"] ?? 0);
 }
 
-function formReader(contentType: string, filesMax: number): Busboy {
+function formReader(boundary: string, filesMax: number): Busboy {
   try {
     return new Busboy({
-      headers: { "content-type": contentType },
+      // Written anew, so that it looks for the boundary that was read here.
+      headers: { "content-type": `multipart/form-data; boundary="${boundary.replace(/["\\]/g, "\\$&")}"` },
       limits: {
         ...{ files: filesMax, fields: fieldsMax, fieldSize: fieldBytesMax, parts: filesMax + fieldsMax },
         ...{ fieldNameSize: 200, headerPairs: 50, headerSize: 16 * 1024 },
