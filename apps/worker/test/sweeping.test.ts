@@ -79,16 +79,37 @@ async function whileLocked(job: Job, fault: "locked" | "refused", work: () => Pr
 test("tickets of a wiped Redis are made again while a job's row stays locked, and then that job's", async () => {
   const [locked, ...others] = await accept({}, {}, {});
   await database.jobAnnouncer.markEnqueued([locked!, ...others].map(ticketOf));
-  const { tickets, sweeper } = openWiped();
+  const { tickets, sweeper, failed } = openWiped();
   try {
     await whileLocked(locked!, "locked", async () => {
       for (let pass = 0; pass < 2; pass += 1) await sweeper.tick();
       expect(await takenFrom(tickets)).toEqual(others.map(({ id }) => id).sort());
       expect(await tickets.wasWiped()).toBe(true);
     });
+    expect(failed).toEqual([]);
     await sweeper.tick();
     expect(await takenFrom(tickets)).toEqual([locked!.id]);
     expect(await tickets.wasWiped()).toBe(false);
+  } finally {
+    await tickets.close();
+  }
+}, 180_000);
+
+test("a job whose row stays locked gets its ticket, and those of others are noted meanwhile", async () => {
+  const [locked, other] = await accept({}, {});
+  const { tickets, sweeper, failed } = openWiped();
+  const announced = async (): Promise<string[]> =>
+    (await database.jobAnnouncer.listAnnounced(null, 1_000)).map(({ jobId }) => jobId);
+  try {
+    await whileLocked(locked!, "locked", async () => {
+      await sweeper.tick();
+      expect(await announced()).toContain(other!.id);
+      expect(await announced()).not.toContain(locked!.id);
+    });
+    await sweeper.tick();
+    expect(await announced()).toContain(locked!.id);
+    expect(await takenFrom(tickets)).toEqual(expect.arrayContaining([locked!.id, other!.id]));
+    expect(failed).toEqual([]);
   } finally {
     await tickets.close();
   }

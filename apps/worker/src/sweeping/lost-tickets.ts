@@ -14,9 +14,9 @@ const pagesPerPass = 4;
 
 /**
  * After Redis lost its data: notes in PostgreSQL that the queued jobs have no tickets, a part in each pass of the sweeper, so
- * that the first tickets are back while most rows are still to be cleared. The sentinel is set when no row is left, and
- * until then the next pass, or the next process that sweeps, goes on. If Redis loses its data again before that, the
- * audit finds those of the new tickets that were lost.
+ * that the first tickets are back while most rows are still to be cleared, or are locked. The sentinel is set when no row is
+ * left, and until then the next pass, or the next process that sweeps, goes on. If Redis loses its data again before that,
+ * the audit finds those of the new tickets that were lost.
  */
 export class LostTickets {
   readonly #options: LostTicketsOptions;
@@ -27,7 +27,7 @@ export class LostTickets {
   }
 
   /**
-   * If the database refuses a page, as it does when a row stays locked, the next call goes on there.
+   * If the database refuses a page, the next call goes on there.
    * @returns whether Redis had lost its data
    * @throws TicketsUnavailableError, StoreUnavailableError
    */
@@ -41,9 +41,9 @@ export class LostTickets {
       const { jobs, next } = await announcer.clearEnqueued(this.#position, clearedAtOnce);
       if (jobs > 0) log.warn({ jobs }, "Redis had lost all tickets; they are made again");
       this.#position = next;
-      if (next !== null) continue;
-      await tickets.rememberSentinel();
-      break;
+      if (next === null) await tickets.rememberSentinel();
+      // Locked rows come in the next pass.
+      if ((next?.afterJobId ?? null) === null) break;
     }
     return true;
   }

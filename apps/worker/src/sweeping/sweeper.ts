@@ -230,8 +230,9 @@ export class Sweeper {
       const announcements = await announcer.listUnannounced(rowsPerPass);
       if (announcements.length === 0) return;
       await tickets.add(announcements);
-      await announcer.markEnqueued(announcements);
       log.debug({ jobs: announcements.length }, "tickets added");
+      // All of them are locked: the next pass comes to them.
+      if ((await announcer.markEnqueued(announcements)) === 0) return;
     }
   }
 

@@ -41,7 +41,7 @@ export interface ClearingPosition {
 
 export interface ClearedPage {
   jobs: number;
-  /** `null` = no row is left. */
+  /** `null` = no row is left. One that begins at the first job again = other transactions have locked all that is left. */
   next: ClearingPosition | null;
 }
 
@@ -51,8 +51,11 @@ export interface ClearedPage {
  * database cannot be reached.
  */
 export interface JobAnnouncer {
-  /** Sets `enqueuedAt` of rows that are still ready, and whose ticket is still this one. */
-  markEnqueued(tickets: TicketReference[]): Promise<void>;
+  /**
+   * Sets `enqueuedAt` of rows that are still ready, and whose ticket is still this one. Rows that other transactions have
+   * locked are left: `listUnannounced` has them again. Returns how many were set.
+   */
+  markEnqueued(tickets: TicketReference[]): Promise<number>;
   /**
    * Queued rows that are due (`runAt`) and have no `enqueuedAt`, lowest rank first. Of a tenant whose running jobs are
    * limited, only as many rows as the tenant may start now.
@@ -69,8 +72,7 @@ export interface JobAnnouncer {
   holdBack(tenantIds: string[]): Promise<(TicketReference & { lane: string })[]>;
   /**
    * For use after Redis lost its data: clears `enqueuedAt` of up to `limit` queued rows. The first call, from `null`, decides
-   * the time: rows that are announced after it keep their new tickets. Rows that other transactions have locked are left
-   * until the last call, which waits for them.
+   * the time: rows that are announced after it keep their new tickets. It waits for no row that another transaction has locked.
    */
   clearEnqueued(from: ClearingPosition | null, limit: number): Promise<ClearedPage>;
   /** Counts ranks as `announcementOf` gives them from the bases of their lanes and bands. */

@@ -33,7 +33,7 @@ function announcerOf(failures: Error[] = []): {
       countFromBases: (announcements) => Promise.resolve(announcements),
       markEnqueued: (tickets) => {
         marked.push(...tickets.map(({ jobId }) => jobId));
-        return Promise.resolve();
+        return Promise.resolve(tickets.length);
       },
     },
     logger: { warn: (details) => void warnings.push(details) },

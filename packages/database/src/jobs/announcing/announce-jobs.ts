@@ -11,13 +11,13 @@ import { isUnannounced } from "./list-unannounced.ts";
 import { isCurrent, ticketRows } from "./ticket-rows.ts";
 
 /** All statements lock rows in the order of their ids, so that no two of them deadlock. */
-export async function markEnqueued(database: PrismaClient, tickets: TicketReference[]): Promise<void> {
-  if (tickets.length === 0) return;
-  await database.$executeRaw`
+export async function markEnqueued(database: PrismaClient, tickets: TicketReference[]): Promise<number> {
+  if (tickets.length === 0) return 0;
+  return await database.$executeRaw`
     WITH announced AS (
       SELECT job.id FROM jobs job JOIN ${ticketRows(tickets)} ON ticket."jobId" = job.id
       WHERE ${isUnannounced} AND ${isCurrent}
-      ORDER BY job.id FOR NO KEY UPDATE OF job
+      ORDER BY job.id FOR NO KEY UPDATE OF job SKIP LOCKED
     )
     UPDATE jobs SET enqueued_at = now() FROM announced WHERE jobs.id = announced.id`;
 }
@@ -62,13 +62,12 @@ export async function clearEnqueued(
   limit: number,
 ): Promise<ClearedPage> {
   const { addedUpTo, afterJobId } = from ?? { addedUpTo: await readTime(database), afterJobId: null };
-  const page = await clearPage(database, { addedUpTo, afterJobId }, limit, Prisma.sql`SKIP LOCKED`);
-  const { jobs, last } = page;
+  const { jobs, last } = await clearPage(database, { addedUpTo, afterJobId }, limit);
   if (jobs === limit) return { jobs, next: { addedUpTo, afterJobId: last } };
   // What is left now are rows that were locked.
-  const left = await clearPage(database, { addedUpTo, afterJobId: null }, limit, Prisma.empty);
-  const next = left.jobs === limit ? { addedUpTo, afterJobId: null } : null;
-  return { jobs: jobs + left.jobs, next };
+  const [{ isLeft }] = await database.$queryRaw<[{ isLeft: boolean }]>`
+    SELECT EXISTS (SELECT FROM jobs job WHERE ${addedBefore({ addedUpTo, afterJobId: null })}) AS "isLeft"`;
+  return { jobs, next: isLeft ? { addedUpTo, afterJobId: null } : null };
 }
 
 /** To the precision of `enqueued_at`. */
@@ -79,20 +78,23 @@ async function readTime(database: PrismaClient): Promise<Date> {
 
 async function clearPage(
   database: PrismaClient,
-  { addedUpTo, afterJobId }: ClearingPosition,
+  position: ClearingPosition,
   limit: number,
-  whenLocked: Prisma.Sql,
 ): Promise<{ jobs: number; last: string | null }> {
-  const after = afterJobId === null ? Prisma.sql`true` : Prisma.sql`job.id > ${afterJobId}::uuid`;
   const [page] = await database.$queryRaw<[{ jobs: number; last: string | null }]>`
     WITH announced AS (
-      SELECT job.id FROM jobs job
-      WHERE job.status = 'queued' AND job.enqueued_at IS NOT NULL AND job.enqueued_at <= ${addedUpTo}::timestamptz
-        AND ${after}
-      ORDER BY job.id LIMIT ${limit}::int FOR NO KEY UPDATE ${whenLocked}
+      SELECT job.id FROM jobs job WHERE ${addedBefore(position)}
+      ORDER BY job.id LIMIT ${limit}::int FOR NO KEY UPDATE SKIP LOCKED
     ), cleared AS (
       UPDATE jobs SET enqueued_at = NULL FROM announced WHERE jobs.id = announced.id RETURNING jobs.id
     )
     SELECT count(*)::int AS jobs, (SELECT id FROM cleared ORDER BY id DESC LIMIT 1) AS last FROM cleared`;
   return page;
+}
+
+/** Queued rows, in one named `job`, with a ticket from before `addedUpTo`. */
+function addedBefore({ addedUpTo, afterJobId }: ClearingPosition): Prisma.Sql {
+  const after = afterJobId === null ? Prisma.sql`true` : Prisma.sql`job.id > ${afterJobId}::uuid`;
+  return Prisma.sql`
+    job.status = 'queued' AND job.enqueued_at IS NOT NULL AND job.enqueued_at <= ${addedUpTo}::timestamptz AND ${after}`;
 }

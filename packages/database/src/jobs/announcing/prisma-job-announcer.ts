@@ -27,7 +27,7 @@ export class PrismaJobAnnouncer implements JobAnnouncer {
     this.#bases = new RankBases(options.database);
   }
 
-  markEnqueued(tickets: TicketReference[]): Promise<void> {
+  markEnqueued(tickets: TicketReference[]): Promise<number> {
     return withMappedErrors(() => markEnqueued(this.#database, tickets));
   }
 
