@@ -38,7 +38,7 @@ export class ServerHealth {
   #silentSince: number | null = null;
   #head: { promptId: string | null; since: number } | null = null;
   #stuckPromptId: string | null = null;
-  #failuresInARow = 0;
+  #lostSinceSuccess = 0;
   #pauses = 0;
   #pausedUntil = Number.NEGATIVE_INFINITY;
   readonly #limits: ServerHealthLimits;
@@ -78,20 +78,23 @@ export class ServerHealth {
 
   /** A prompt ended with success, so the server works. A prompt that failed says nothing: a broken server fails them, too. */
   noteJobEnded(): void {
-    this.#failuresInARow = 0;
+    this.#lostSinceSuccess = 0;
     this.#pauses = 0;
     if (this.#state === "probing") this.#become("online", null);
   }
 
   /** A job failed through the server's fault. */
   noteJobLost(reason: string, now: number): void {
-    this.#failuresInARow += 1;
+    this.#lostSinceSuccess += 1;
     const isOnTrial = this.#state === "probing";
-    if (!isOnTrial && this.#failuresInARow < this.#limits.failuresMax) return;
+    if (!isOnTrial && this.#lostSinceSuccess < this.#limits.failuresMax) return;
     const pauseMs = Math.min(this.#limits.pauseMs * 2 ** this.#pauses, this.#limits.pauseMaxMs);
     this.#pauses += 1;
     this.#pausedUntil = now + pauseMs;
-    this.#become("failing", `${this.#failuresInARow} jobs in a row were lost on it, lastly: ${reason}`);
+    this.#become(
+      "failing",
+      `Jobs lost on it since one last ended well there: ${this.#lostSinceSuccess}; lastly: ${reason}`,
+    );
   }
 
   noteCheck(check: HealthCheck, now: number): void {
