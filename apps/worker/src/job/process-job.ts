@@ -57,7 +57,9 @@ export async function processJob(run: Run, server: JobServer, given: ProcessJobO
   let outcome = "left";
   try {
     const prompt = await runTrace.during("comfyui", async () => {
-      const isOnServer = await (run.wasAdopted ? adopt(run, server, options) : submit(run, server, options));
+      const isOnServer = await (run.wasAdopted
+        ? adopt(run, server, options)
+        : submitPrompt(run, server, options));
       return isOnServer ? watchPrompt(run, server, options) : endWithoutWatch(run);
     });
     const endedAt = performance.now();
@@ -89,11 +91,6 @@ export async function processJob(run: Run, server: JobServer, given: ProcessJobO
   }
 }
 
-/** @returns whether the prompt is on the server @throws RunStopped, or what made it impossible */
-async function submit(run: Run, server: JobServer, options: ProcessJobOptions): Promise<boolean> {
-  return !run.cancelSignal.aborted && (await submitPrompt(run, server, options));
-}
-
 /**
  * A job that is still `waiting` may have been submitted without a record of it: the POST of its last owner may still be
  * on its way to a server that did not respond.
@@ -106,9 +103,14 @@ async function adopt(run: Run, server: JobServer, options: ProcessJobOptions): P
 /** The end of a prompt that is not on its server. */
 function endWithoutWatch(run: Run): PromptEnd {
   const wasThere = run.wasAdopted || run.wasSent;
-  const endedBy = run.cancelSignal.aborted ? "cancel" : null;
   const lookup: PromptEnd["lookup"] = wasThere ? { state: "absent", others: [] } : { state: "never-there" };
-  return { lookup, endedBy, warnings: [] };
+  return { lookup, endedBy: whyNotSent(run, wasThere), warnings: [] };
+}
+
+function whyNotSent(run: Run, wasThere: boolean): PromptEnd["endedBy"] {
+  if (run.cancelSignal.aborted) return "cancel";
+  const leftMs = run.queueLeftMs();
+  return !wasThere && leftMs !== null && leftMs <= 0 ? "expiry" : null;
 }
 
 /** Its prompt finished. */

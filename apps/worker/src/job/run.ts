@@ -47,6 +47,8 @@ type QueuedRun = Pick<Run, "promptId" | "wasSent">;
 export class Run {
   readonly leased: LeasedJob;
   readonly lease: LeaseClock;
+  /** By the monotonic clock: the times left that the database told with the lease count from here. */
+  readonly leasedSince: number;
   /** The names of its files on the server. */
   readonly names: ServerNames;
   readonly wasAdopted: boolean;
@@ -112,6 +114,7 @@ export class Run {
     this.#ticket = options.ticket;
     this.wasAdopted = options.wasAdopted;
     this.lease = new LeaseClock(options.leaseMs, options.leasedSince);
+    this.leasedSince = options.leasedSince;
     this.progress = options.leased.job.progress;
     this.isExecuting = options.leased.executionElapsedMs !== null;
     if (options.leased.job.cancelRequestedAt !== null) this.#cancelling.abort();
@@ -173,6 +176,12 @@ export class Run {
   /** The job's queue deadline had passed when the run began. */
   get hasExpired(): boolean {
     return this.leased.expiresInMs !== null && this.leased.expiresInMs <= 0;
+  }
+
+  /** How much of the job's queue time is left; `null` = it has no queue deadline. */
+  queueLeftMs(now: number = performance.now()): number | null {
+    const { expiresInMs } = this.leased;
+    return expiresInMs === null ? null : expiresInMs - (now - this.leasedSince);
   }
 
   /**

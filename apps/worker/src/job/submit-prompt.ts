@@ -6,6 +6,7 @@ import { sendUploads } from "../files/send-uploads.ts";
 import { type JobServer } from "./job-server.ts";
 import { unexplainedRefusal } from "./refusal.ts";
 import { type Run, RunStopped } from "./run.ts";
+import { SendingTime } from "./sending-time.ts";
 import { confirmUnreadable } from "./unreadable-result.ts";
 
 export interface LookupOptions {
@@ -25,43 +26,36 @@ export interface SubmitOptions extends LookupOptions {
 }
 
 /**
- * Posts the prompt, once. @returns whether the prompt is on the server; `false` is certain
+ * Posts the prompt, once, unless before that the job is cancelled or its queue deadline passes.
+ * @returns whether the prompt is on the server; `false` is certain
  * @throws RunStopped @throws ComfyUIError @throws StorageError @throws ExtraDataError @throws DependencyOutputError
  */
 export async function submitPrompt(run: Run, server: JobServer, options: SubmitOptions): Promise<boolean> {
   const { postTimeoutMs } = options;
   const { connector } = server;
-  // Decrypted before anything is sent: if that fails, the attempt ends here.
-  // The client's own choice of previews comes last. Versions that do not know the key ignore it (PROTOCOL-0.28 1).
-  const extraData = { preview_method: options.previewMethod, ...run.extraData };
-  const inputs = new Map(
-    run.leased.inputs.map((input) => [input.name, fileOfInput(input, server.uploadBytesMax)]),
-  );
-  const withUploads = await sendUploads(run.workflow, {
-    inputs,
-    connector,
-    storage: options.storage,
-    names: run.names,
-    signal: run.stopSignal,
-  });
-  // A graph that was accepted while no server was known still has lists that servers would take for links.
-  const withLists = wrapLists(withUploads, server.definitions?.objectInfo ?? {}).workflow;
-  const workflow = prepareForSubmission(withLists, {
-    prefix: run.names.outputPrefix,
-    objectInfo: server.definitions?.objectInfo ?? {},
-    resultsOf: run.resultsOf,
-  });
-  await connector.connect({ signal: run.stopSignal, timeoutMs: postTimeoutMs });
-  // The claim has stored the prompt id. With so much of the lease left, the POST cannot outlive it: when a
-  // successor looks the prompt up after the lease's end, the prompt has arrived or never will. After a slow claim or slow
-  // uploads, the heartbeat soon renews the lease, or stops this run.
-  const isLeftEnough = await run.lease.untilLeft(postTimeoutMs, run);
-  if (run.cancelSignal.aborted) return false;
-  if (!isLeftEnough) throw new RunStopped("lease-lost");
+  const time = new SendingTime(run);
+  let prompt: PreparedPrompt;
+  try {
+    time.overSignal.throwIfAborted();
+    prompt = await preparePrompt(run, server, options, time.signal);
+    // The claim has stored the prompt id. With so much of the lease left, the POST cannot outlive it: when a
+    // successor looks the prompt up after the lease's end, the prompt has arrived or never will. After a slow claim or slow
+    // uploads, the heartbeat soon renews the lease, or stops this run.
+    const limits = { stopSignal: run.stopSignal, cancelSignal: time.overSignal };
+    const isLeftEnough = await run.lease.untilLeft(postTimeoutMs, limits);
+    time.overSignal.throwIfAborted();
+    if (!isLeftEnough) throw new RunStopped("lease-lost");
+  } catch (error) {
+    run.stopSignal.throwIfAborted();
+    if (time.overSignal.aborted) return false;
+    throw error;
+  } finally {
+    time.dispose();
+  }
   run.mayStillArrive = true;
   server.notePost(run);
   const { disconnects } = connector.counters;
-  const reply = await post(run, server, { workflow, extraData }, postTimeoutMs);
+  const reply = await post(run, server, prompt, postTimeoutMs);
   const isRefusal = reply instanceof ComfyUIError;
   let isThere = reply === "accepted";
   if (isThere) server.noteAccepted(run);
@@ -77,6 +71,36 @@ export async function submitPrompt(run: Run, server: JobServer, options: SubmitO
   return isThere;
 }
 
+interface PreparedPrompt {
+  workflow: Workflow;
+  extraData: Record<string, unknown>;
+}
+
+/** Sends the files of the job, makes its graph ready for this server, and opens the socket. */
+async function preparePrompt(
+  run: Run,
+  server: JobServer,
+  { storage, previewMethod, postTimeoutMs }: SubmitOptions,
+  signal: AbortSignal,
+): Promise<PreparedPrompt> {
+  const { connector } = server;
+  // Decrypted before anything is sent: if that fails, the attempt ends here.
+  // The client's own choice of previews comes last. Versions that do not know the key ignore it (PROTOCOL-0.28 1).
+  const extraData = { preview_method: previewMethod, ...run.extraData };
+  const inputs = new Map(
+    run.leased.inputs.map((input) => [input.name, fileOfInput(input, server.uploadBytesMax)]),
+  );
+  const sending = { inputs, connector, storage, names: run.names, signal };
+  const withUploads = await sendUploads(run.workflow, sending);
+  const objectInfo = server.definitions?.objectInfo ?? {};
+  // A graph that was accepted while no server was known still has lists that servers would take for links.
+  const workflow = prepareForSubmission(wrapLists(withUploads, objectInfo).workflow, {
+    ...{ prefix: run.names.outputPrefix, objectInfo, resultsOf: run.resultsOf },
+  });
+  await connector.connect({ signal, timeoutMs: postTimeoutMs });
+  return { workflow, extraData };
+}
+
 /**
  * @returns `broken`, `unknown`: the POST went out, and whether the server has the prompt is not known; an error: the server
  * answered 500, which is a refusal unless the prompt is found on the server
@@ -84,13 +108,13 @@ export async function submitPrompt(run: Run, server: JobServer, options: SubmitO
 async function post(
   run: Run,
   server: JobServer,
-  what: { workflow: Workflow; extraData: Record<string, unknown> },
+  prompt: PreparedPrompt,
   postTimeoutMs: number,
 ): Promise<"accepted" | "broken" | "unknown" | ComfyUIError> {
   // One deadline for reconnecting and the POST together. If it passes during the request, the outcome is unknown.
   const deadline = AbortSignal.timeout(postTimeoutMs);
   const { promptId, clientId, door } = run.leased;
-  const sent = { promptId, clientId, ...what, targets: door?.targets ?? undefined, relay: run.relay };
+  const sent = { promptId, clientId, ...prompt, targets: door?.targets ?? undefined, relay: run.relay };
   try {
     await server.connector.submit({ ...sent, signal: deadline });
     return "accepted";

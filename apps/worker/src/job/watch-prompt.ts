@@ -9,11 +9,11 @@ import { type Previews } from "../previews/previews.ts";
 import { type Run, RunStopped } from "./run.ts";
 import { TakeBack, type TakeBackOptions, type TakenBackPrompt } from "./take-back.ts";
 import { RunTiming } from "../lanes/run-timing.ts";
+import { callIn } from "../timing/call-in.ts";
 import { confirmUnreadable } from "./unreadable-result.ts";
 
 /** How long a server may take to end a prompt that it was told to end. */
 const letGoMs = 60_000;
-const timerMaxMs = 2 ** 31 - 1;
 /** The silence of a prompt is counted in this many steps. */
 const stallTicks = 10;
 /** A node that is executed for each element of a list may warn once for each of them. */
@@ -32,7 +32,7 @@ export interface WatchPromptOptions extends TakeBackOptions {
 /**
  * Watches a prompt to its end and passes on its progress. Takes it back while it waits, if another server stands empty
  * or its own gets no new work.
- * Ends it on a cancel request, at its deadline (counted from the begin of execution), and when it sent no message for
+ * Ends it on a cancel request, at its queue deadline, at its deadline (counted from the begin of execution), and when it sent no message for
  * `stallMs` while it executed. Waits until the prompt has left the server.
  *
  * An adopted prompt may have ended before, or begun, without a note in the database. So its time limits apply from the
@@ -157,9 +157,8 @@ class PromptEnding {
   readonly #log: Logger;
   readonly #stuck = new AbortController();
   readonly #done = new AbortController();
-  readonly #begunAt = performance.now();
   #timeLimit: "none" | "expiry" | "deadline" = "none";
-  #timer: NodeJS.Timeout | null = null;
+  #dropTimer: () => void = () => undefined;
   readonly #stallMs: number;
   #stallTicker: NodeJS.Timeout | null = null;
   #silentTicks = 0;
@@ -186,11 +185,14 @@ class PromptEnding {
     const limit = isExecuting ? "deadline" : "expiry";
     if (this.endedBy !== null || this.#timeLimit === limit) return;
     this.#timeLimit = limit;
-    const watchedMs = performance.now() - this.#begunAt;
     if (limit === "deadline") {
-      const elapsedMs = leased.executionElapsedMs === null ? 0 : leased.executionElapsedMs + watchedMs;
+      const leasedMs = performance.now() - this.#run.leasedSince;
+      const elapsedMs = leased.executionElapsedMs === null ? 0 : leased.executionElapsedMs + leasedMs;
       this.#endIn(leased.job.timeoutMs - elapsedMs, "deadline");
-    } else if (leased.expiresInMs !== null) this.#endIn(leased.expiresInMs - watchedMs, "expiry");
+    } else {
+      const leftMs = this.#run.queueLeftMs();
+      if (leftMs !== null) this.#endIn(leftMs, "expiry");
+    }
   }
 
   /** The executing prompt sent a message, so its silence is counted from zero. */
@@ -213,20 +215,17 @@ class PromptEnding {
   }
 
   dispose(): void {
-    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#dropTimer();
     if (this.#stallTicker !== null) clearInterval(this.#stallTicker);
     this.#run.cancelSignal.removeEventListener("abort", this.#onCancel);
     this.#done.abort();
   }
 
   #endIn(leftMs: number, why: "deadline" | "expiry"): void {
-    if (this.#timer !== null) clearTimeout(this.#timer);
-    // Node's timers are limited to `timerMaxMs`: a longer wait is several timers.
-    const waitMs = Math.min(Math.max(0, leftMs), timerMaxMs);
-    this.#timer = setTimeout(() => {
-      if (leftMs > timerMaxMs) this.#endIn(leftMs - timerMaxMs, why);
-      else this.#end(why);
-    }, waitMs);
+    this.#dropTimer();
+    this.#dropTimer = callIn(leftMs, () => {
+      this.#end(why);
+    });
   }
 
   readonly #onCancel = (): void => {

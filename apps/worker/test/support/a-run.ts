@@ -52,10 +52,12 @@ export function aRun({
   wasAdopted,
   workflow = buildWorkflow(),
   isLeased = false,
+  expiresInMs = null,
 }: {
   wasAdopted: boolean;
   workflow?: string;
   isLeased?: boolean;
+  expiresInMs?: number | null;
 }): Run {
   const leased = {
     ...{ jobId, attempt: 2, leaseNumber: 3, promptId: "prompt", clientId: "client", serverId: "server" },
@@ -69,7 +71,7 @@ export function aRun({
       workflow,
       parameters: null,
       executionElapsedMs: null,
-      expiresInMs: null,
+      expiresInMs,
     },
     job,
   };
