@@ -7,7 +7,7 @@ import { RealControl } from "./real-control.ts";
 import { RealTarget } from "./real-target.ts";
 import { heldTo } from "./real-version.ts";
 import { recordings, type Recording } from "./recordings.ts";
-import { replayAgainst, report, type Outcome, type Target } from "./run-conformance.ts";
+import { replaySteadily, report, type Outcome, type Target } from "./run-conformance.ts";
 import { SimulatorTarget } from "./simulator-target.ts";
 
 /**
@@ -58,7 +58,7 @@ async function replayAll(target: Target, chosen: readonly Recording[]): Promise<
     process.stdout.write(`${chosen.length} recordings against the ${target.name}\n`);
     for (const recording of chosen) {
       const began = performance.now();
-      const outcome = await replayAgainst(target, recording);
+      const outcome = await replaySteadily(target, recording);
       outcomes.push(outcome);
       process.stdout.write(`${recording.name} (${Math.round(performance.now() - began)} ms)\n`);
     }

@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, test } from "@jest/globals";
 import { recordings } from "./recordings.ts";
-import { replayAgainst, report, type Outcome } from "./run-conformance.ts";
+import { replaySteadily, report, type Outcome, type Target } from "./run-conformance.ts";
 import { SimulatorTarget } from "./simulator-target.ts";
 
 describe("the simulator answers like the recorded server", () => {
@@ -15,7 +15,7 @@ describe("the simulator answers like the recorded server", () => {
     async (recording) => {
       const target = new SimulatorTarget();
       try {
-        const outcome = await replayAgainst(target, recording);
+        const outcome = await replaySteadily(target, recording);
         outcomes.push(outcome);
         expect(outcome.unexplainedTexts).toEqual([]);
         expect(outcome.equal).toBeGreaterThan(0);
@@ -27,15 +27,42 @@ describe("the simulator answers like the recorded server", () => {
   );
 });
 
+const otherModel: unknown = expect.stringMatching(/^model loader with a model file that is not there/);
+
 test("the comparison notices a server that behaves differently", async () => {
   const target = new SimulatorTarget({ models: { checkpoints: ["x.safetensors"] } });
   const recording = recordings.find(({ name }) => name === "04-validation");
   if (!recording) throw new Error("the recording is gone");
   try {
-    const { unexplainedTexts } = await replayAgainst(target, recording, { silenceMs: 200 });
-    expect(unexplainedTexts).toContainEqual(
-      expect.stringMatching(/^model loader with a model file that is not there/),
-    );
+    const { unexplainedTexts } = await replaySteadily(target, recording, { silenceMs: 200 });
+    expect(unexplainedTexts).toContainEqual(otherModel);
+  } finally {
+    await target.stop();
+  }
+}, 180_000);
+
+test("a replay that differs is repeated, and what it does not show again is told as chance", async () => {
+  const [different, like] = [
+    new SimulatorTarget({ models: { checkpoints: ["x.safetensors"] } }),
+    new SimulatorTarget(),
+  ];
+  const recording = recordings.find(({ name }) => name === "04-validation");
+  if (!recording) throw new Error("the recording is gone");
+  let replays = 0;
+  const target: Target = {
+    ...{ name: like.name, silenceMs: like.silenceMs },
+    prepare: (some) => (++replays === 1 ? different : like).prepare(some),
+    onNote: () => Promise.resolve(),
+    onCase: () => Promise.resolve(),
+    skipCase: () => undefined,
+    stop: async () => {
+      await Promise.all([different.stop(), like.stop()]);
+    },
+  };
+  try {
+    const { unexplainedTexts, chanceTexts } = await replaySteadily(target, recording, { silenceMs: 200 });
+    expect({ unexplainedTexts, replays }).toEqual({ unexplainedTexts: [], replays: 2 });
+    expect(chanceTexts).toContainEqual(otherModel);
   } finally {
     await target.stop();
   }

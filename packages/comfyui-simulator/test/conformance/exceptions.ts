@@ -57,12 +57,6 @@ const exceptions: readonly Exception[] = [
     reason: "which of several trivial prompts took longer is chance",
   },
   {
-    recording: /^48/,
-    text: /^batch cancel: one running, one pending, one finished: (A message status did not come before \{"type": "progress|A message (execution_interrupted|executing)\.data: keys .* became .*(nodes|value)|GET \/api\/jobs\?limit=3 body\.ids\+status\[0\]\[1\]: "cancelled" became "in_progress")/,
-    reason:
-      "the recorded client cancels some milliseconds after the begin; where that takes longer than a step of 250 ms, the step is told first",
-  },
-  {
     recording: /^49/,
     text: /^the same id while it runs and while it waits: GET \/api\/jobs body\.jobs/,
     reason: "the replay posts within one millisecond what the list is sorted by",
