@@ -1,3 +1,5 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -21,6 +23,7 @@ import { z } from "zod";
 
 // An agent, as the official SDK has it, that started `genga mcp`.
 
+const bin = fileURLToPath(new URL("../bin/genga.mjs", import.meta.url));
 let database: TestDatabase;
 let stack: Stack;
 let proxy: TcpProxy;
@@ -32,7 +35,6 @@ beforeAll(async () => {
   stack = await startStack({ databaseUrl: database.url });
   proxy = await startTcpProxy({ targetUrl: stack.url });
   agent = new Client({ name: "test", version: "1" });
-  const bin = fileURLToPath(new URL("../bin/genga.mjs", import.meta.url));
   const env = { GENGA_URL: proxy.url, GENGA_CONFIG: join(tmpdir(), "no-login.json") };
   transport = new StdioClientTransport({ command: process.execPath, args: [bin, "mcp"], env });
   await agent.connect(transport);
@@ -193,6 +195,28 @@ test("the conversation of the documentation is what happens", async () => {
     );
   }
 }, 180_000);
+
+test.each([
+  ["closes its input", (child: ChildProcess) => child.stdin!.end()],
+  ["ends it by SIGTERM", (child: ChildProcess) => child.kill("SIGTERM")],
+  ["ends it by Ctrl-C", (child: ChildProcess) => child.kill("SIGINT")],
+])(
+  "a server whose client %s has not failed",
+  async (_how, end) => {
+    const env = {
+      PATH: process.env["PATH"],
+      GENGA_URL: stack.url,
+      GENGA_CONFIG: join(tmpdir(), "no-login.json"),
+    };
+    const child = spawn(process.execPath, [bin, "mcp"], { env, stdio: ["pipe", "pipe", "inherit"] });
+    const closed = once(child, "close");
+    child.stdin.write(`{"jsonrpc":"2.0","id":1,"method":"ping"}\n`);
+    await once(child.stdout, "data");
+    end(child);
+    expect(await closed).toEqual([0, null]);
+  },
+  60_000,
+);
 
 // The last one: it ends the server.
 test("a server that is told to end does so, also while a job is watched", async () => {
