@@ -16,6 +16,7 @@ beforeAll(async () => {
     env: {
       API_KEYS: `studio:submit:${keys.studio},farm:operate:${keys.operator}`,
       COMFYUI_DOOR_PORT: "0",
+      TENANT_REQUESTS_AT_ONCE: "12",
     },
   });
 });
@@ -37,7 +38,7 @@ async function pictureForm(): Promise<Buffer> {
   return Buffer.concat([Buffer.from(head), await picture.png().toBuffer(), Buffer.from(tail)]);
 }
 
-test("of twelve uploads at once, four wait until others have arrived, and none is refused", async () => {
+test("of twelve uploads at once, four wait until others have arrived without a place of other requests, and none is refused", async () => {
   const form = await pictureForm();
   const sending = Array.from({ length: 12 }, () => {
     const headers = {
@@ -60,6 +61,7 @@ test("of twelve uploads at once, four wait until others have arrived, and none i
   };
   try {
     expect(await Promise.race([...statuses, untilFourWait()])).toBe("four wait");
+    expect((await fetch(`${api.doorUrl!}/queue`, { headers: as(keys.studio) })).status).toBe(200);
     for (const request of sending) request.end(form.subarray(-40));
     expect(await Promise.all(statuses)).toEqual(sending.map(() => 200));
     expect(await waiting()).toBe(0);

@@ -33,7 +33,7 @@ test("gives a place that becomes free to the first that waits, and forgets who l
   const heard: string[] = [];
   const leaving = new AbortController();
   const wait = async (name: string, signal = new AbortController().signal): Promise<void> => {
-    const place = await line.wait("studio", places.take, { used: 1, leaving: signal });
+    const place = await line.wait("studio", places.take, { used: 1, ms: 30_000, leaving: signal });
     heard.push("release" in place ? name : `${name}: ${place.used} in use`);
   };
   const all = [wait("first"), wait("second", leaving.signal), wait("third"), wait("fourth")];
@@ -54,11 +54,19 @@ test("gives a place that becomes free to the first that waits, and forgets who l
 test("tries again when a place becomes free while it tries, and looks now and then by itself", async () => {
   const line = new RequestLine();
   const places = placesOf(line);
-  const waiting = line.wait("studio", places.take, { used: 1, leaving: new AbortController().signal });
+  const waiting = line.wait("studio", places.take, {
+    used: 1,
+    ms: 30_000,
+    leaving: new AbortController().signal,
+  });
   // The answer that there is no place is on its way.
   places.free();
   expect(await waiting).toHaveProperty("release");
-  const timed = line.wait("studio", places.take, { used: 1, leaving: new AbortController().signal });
+  const timed = line.wait("studio", places.take, {
+    used: 1,
+    ms: 30_000,
+    leaving: new AbortController().signal,
+  });
   for (const until = performance.now() + 31_000; performance.now() < until;) {
     await settle();
     jest.advanceTimersByTime(500);

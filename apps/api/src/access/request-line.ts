@@ -3,12 +3,10 @@ import { type Place } from "@genga/jobs";
 /** A place, or how many are in use. */
 export type PlaceOrUse = Place | { used: number };
 
-/** Node gives a request sixty seconds in all, its body included, which is read afterwards. */
-const waitMsMax = 30_000;
 /** Requests in other processes hold places, too, and nothing tells of their end here. */
 const lookMs = 500;
-/** Requests of one tenant that wait in one process. */
-const waitingMax = 10_000;
+/** Requests of one tenant that wait in one process, unless the line is made for fewer. */
+const waitingMaxDefault = 10_000;
 
 /** One that waits. */
 class Waiter {
@@ -44,6 +42,11 @@ class Waiter {
 /** Requests that wait for a place of their tenant, first come, first served: only the first one tries. */
 export class RequestLine {
   readonly #lines = new Map<string, Set<Waiter>>();
+  readonly #waitingMax: number;
+
+  constructor(waitingMax = waitingMaxDefault) {
+    this.#waitingMax = waitingMax;
+  }
 
   isEmpty(tenantId: string): boolean {
     return !this.#lines.has(tenantId);
@@ -56,20 +59,21 @@ export class RequestLine {
 
   /**
    * Waits for a place.
-   * @param leaving aborted when the client has left
+   * @param waiting.ms how long, at most
+   * @param waiting.leaving aborted when the client has left
    * @returns the number of places in use when none became free in time
    */
   async wait(
     tenantId: string,
     take: () => Promise<PlaceOrUse>,
-    { used, leaving }: { used: number; leaving: AbortSignal },
+    { used, ms, leaving }: { used: number; ms: number; leaving: AbortSignal },
   ): Promise<PlaceOrUse> {
     const line = this.#lines.get(tenantId) ?? new Set();
-    if (line.size >= waitingMax) return { used };
+    if (line.size >= this.#waitingMax) return { used };
     this.#lines.set(tenantId, line);
     const own = new Waiter();
     line.add(own);
-    const until = performance.now() + waitMsMax;
+    const until = performance.now() + ms;
     try {
       for (;;) {
         const leftMs = until - performance.now();

@@ -32,7 +32,8 @@ function oneAtOnce() {
       return said;
     };
     const outcome = run().catch((error: unknown) => (error as RefusedError).code);
-    return { outcome, end: () => response.emit("close") };
+    const waitElsewhere = () => admission.waitElsewhere(response as unknown as Response);
+    return { outcome, waitElsewhere, end: () => response.emit("close") };
   };
   return { state, ask };
 }
@@ -53,4 +54,17 @@ test("a request that has waited for its turn is served only if its key still wor
   // Its answer is the refusal, and gives the place back.
   third.end();
   expect(state.used).toBe(0);
+});
+
+test("a request that goes on to wait elsewhere gives its place to the next one, and waits for thirty seconds in all", async () => {
+  const { state, ask } = oneAtOnce();
+  const first = ask();
+  expect(await first.outcome).toBe("served");
+  const second = ask();
+  while (state.waiting === 0) await Promise.resolve();
+  const began = performance.now();
+  expect(first.waitElsewhere()).toBe(30_000);
+  expect(await second.outcome).toBe("served");
+  while (performance.now() - began < 2) await Promise.resolve();
+  expect(second.waitElsewhere()).toBeLessThan(30_000);
 });

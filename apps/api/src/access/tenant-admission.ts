@@ -31,6 +31,10 @@ const retryAfterSeconds: Record<PlaceKind | "body-bytes-at-once", number> = {
 
 /** Uploads of one tenant that this process receives at once: each fills the disk while it arrives, however slowly. */
 const uploadsMax = 8;
+/** Uploads of one tenant that wait in this process. Up to 64 KiB of each have arrived meanwhile. */
+const uploadsWaitingMax = 1_000;
+/** How long a request waits here in all. Node gives a request sixty seconds, its body included, which is read afterwards. */
+const waitMsMax = 30_000;
 
 /** Holds the requests of a tenant to its limits, before any body is read. */
 export class TenantAdmission {
@@ -42,7 +46,9 @@ export class TenantAdmission {
   readonly #uploads = new Map<string, number>();
   readonly #line = new RequestLine();
   /** Uploads that wait for others to end. */
-  readonly #uploadLine = new RequestLine();
+  readonly #uploadLine = new RequestLine(uploadsWaitingMax);
+  /** Until when requests may wait that have begun to. */
+  readonly #waitUntil = new WeakMap<Response, number>();
 
   constructor(parts: TenantAdmissionParts) {
     this.#parts = parts;
@@ -101,10 +107,35 @@ export class TenantAdmission {
   ): Promise<PlaceOrUse> {
     this.#parts.waiting.inc();
     try {
-      return await line.wait(tenantId, take, { used, leaving: leavingOf(response) });
+      return await line.wait(tenantId, take, {
+        ...{ used, ms: this.#waitMsOf(response), leaving: leavingOf(response) },
+      });
     } finally {
       this.#parts.waiting.dec();
     }
+  }
+
+  /** How much longer a request may wait, in whole milliseconds; it may have waited for something else before. */
+  #waitMsOf(response: Response): number {
+    const now = performance.now();
+    const until = this.#waitUntil.get(response) ?? now + waitMsMax;
+    this.#waitUntil.set(response, until);
+    return Math.max(Math.ceil(until - now), 0);
+  }
+
+  /**
+   * Gives back the place of a request that goes on in a line with bounds of its own, so that other requests of the tenant, such as
+   * those that ask for the queue, do not wait for it as well.
+   * @returns how long the request may wait there
+   */
+  waitElsewhere(response: Response): number {
+    this.#giveBackPlace(response);
+    return this.#waitMsOf(response);
+  }
+
+  #giveBackPlace(response: Response): void {
+    this.#places.get(response)?.release();
+    this.#line.noteFree(principalOf(response).tenant.id);
   }
 
   async #takePlace(tenantId: string, max: number, response: Response): Promise<PlaceOrUse> {
@@ -144,8 +175,7 @@ export class TenantAdmission {
     const { streamsMax } = await limits.of(id);
     const place = await admissions.takePlace("event-streams", id, streamsMax);
     if ("used" in place) throw noPlace("event-streams", streamsMax, place.used);
-    this.#places.get(response)?.release();
-    this.#line.noteFree(id);
+    this.#giveBackPlace(response);
     this.#rooms.get(response)?.();
     this.#releaseAtEnd(response, place);
   }
@@ -158,7 +188,10 @@ export class TenantAdmission {
     return await receiveAt(this.#takeUpload(tenantId), receive);
   }
 
-  /** As `receiving`, but an upload that is too much at once waits until others of the tenant have ended here, the first one first. */
+  /**
+   * As `receiving`, but an upload that is too much at once waits until others of the tenant have ended here, the first one first.
+   * While it waits, and from then on, it has no place among the requests of its tenant.
+   */
   async receivingInTurn<Received>(
     tenantId: string,
     response: Response,
@@ -166,6 +199,7 @@ export class TenantAdmission {
   ): Promise<Received> {
     const take = (): Promise<PlaceOrUse> => Promise.resolve(this.#takeUpload(tenantId));
     const first = this.#uploadLine.isEmpty(tenantId) ? await take() : { used: uploadsMax };
+    if ("used" in first) this.#giveBackPlace(response);
     const place =
       "release" in first ? first : await this.#inLine(tenantId, take, first.used, response, this.#uploadLine);
     return await receiveAt(place, receive);

@@ -32,7 +32,11 @@ test("pictures of which many are asked for at once are all converted, those of t
       onBegun();
     });
   const ask = (tenantId: string): Promise<{ mediaType: string }> =>
-    pictures.convert(pictureOf(tenantId), readConversion("webp", undefined)!, { tenantId, left });
+    pictures.convert(pictureOf(tenantId), readConversion("webp", undefined)!, {
+      tenantId,
+      waitMs: 30_000,
+      left,
+    });
   const all = [...Array.from({ length: 12 }, () => ask("studio")), ask("atelier")];
   await untilBegun(4);
   goOn.shift()!();
@@ -58,7 +62,11 @@ test.each<[preview: string, channel: string | undefined, mediaType: string, hasA
   const png = await half.clone().png().toBuffer();
   const pictures = new PictureConversions({ read: () => Promise.resolve(Readable.from([png])) });
   const conversion = readConversion(preview, channel)!;
-  const converted = await pictures.convert(pictureOf("a"), conversion, { tenantId: "studio", left });
+  const converted = await pictures.convert(pictureOf("a"), conversion, {
+    tenantId: "studio",
+    waitMs: 30_000,
+    left,
+  });
   const picture = sharp(converted.bytes);
   expect([converted.mediaType, (await picture.metadata()).hasAlpha]).toEqual([mediaType, hasAlpha]);
   // Without transparency the colour is as it was, and not mixed with black.

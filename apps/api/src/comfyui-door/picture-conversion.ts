@@ -15,7 +15,6 @@ const sourceBytesMax = 128 * 1024 * 1024;
 /** Pictures that one process converts at once. Further ones wait: clients take a refusal for the loss of their picture. */
 const atOnce = 4;
 const waitingMax = { ofTenant: 1_000, inAll: 4_000 };
-const waitMsMax = 30_000;
 const defaultQuality = 90;
 
 /** `undefined` = the file as it is. Formats that are not known are read as WebP, as a server does. */
@@ -41,6 +40,8 @@ export function readConversion(
 /** Who asks for a conversion. */
 export interface ConversionFor {
   tenantId: string;
+  /** How long the conversion may wait for its turn. */
+  waitMs: number;
   /** Aborted when the client has left. */
   left: AbortSignal;
 }
@@ -100,8 +101,11 @@ export class PictureConversions {
     return sharp(Buffer.concat(chunks), { limitInputPixels: pixelsMax, failOn: "error" });
   }
 
-  async #inTurn<Result>({ tenantId, left }: ConversionFor, work: () => Promise<Result>): Promise<Result> {
-    const signal = AbortSignal.any([left, AbortSignal.timeout(waitMsMax)]);
+  async #inTurn<Result>(
+    { tenantId, waitMs, left }: ConversionFor,
+    work: () => Promise<Result>,
+  ): Promise<Result> {
+    const signal = AbortSignal.any([left, AbortSignal.timeout(waitMs)]);
     const entry = { hasBegun: false };
     try {
       return await this.#turns.take(tenantId, signal, () => {

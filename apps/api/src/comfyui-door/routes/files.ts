@@ -15,7 +15,7 @@ import { RefusedError } from "../../http/problem-document.ts";
 import { queryOf, type DoorRequest, type DoorRoute } from "../door-route.ts";
 import { type DoorParts } from "../door-parts.ts";
 import { isFileName, outputOfSource, readSubfolder, splitAnnotation } from "../file-names.ts";
-import { readConversion } from "../picture-conversion.ts";
+import { readConversion, type ConversionFor } from "../picture-conversion.ts";
 
 /** How long a request for a file waits that its job has named and not stored yet. */
 const waitForFileMs = 30_000;
@@ -25,7 +25,7 @@ export const view: DoorRoute = {
   method: "GET",
   path: "/view",
   handle: async (asked, parts) => {
-    const { request, response, principal } = asked;
+    const { request, response } = asked;
     const wanted = readViewed(asked);
     if (typeof wanted === "number") {
       response.status(wanted).end();
@@ -38,9 +38,7 @@ export const view: DoorRoute = {
     }
     const conversion = readConversion(queryOf(request, "preview"), queryOf(request, "channel"));
     if (conversion !== undefined) {
-      const picture = await parts.door.pictures.convert(output, conversion, {
-        ...{ tenantId: principal.tenant.id, left: leftSignal(response) },
-      });
+      const picture = await parts.door.pictures.convert(output, conversion, conversionFor(asked, parts));
       const { mediaType } = picture;
       const disposition = dispositionOf(wanted.name, mediaType) ?? contentDisposition("inline", wanted.name);
       response.set("content-disposition", disposition);
@@ -61,6 +59,11 @@ export const view: DoorRoute = {
     response.status(304).end();
   },
 };
+
+function conversionFor({ response, principal }: DoorRequest, { admission }: DoorParts): ConversionFor {
+  const waitMs = admission.waitElsewhere(response);
+  return { tenantId: principal.tenant.id, waitMs, left: leftSignal(response) };
+}
 
 /** Of a file that a browser would run, or that a server has no type for, a server says nothing but that it is bytes. */
 function asServed(output: JobOutput, filename: string): Parameters<typeof sendOutput>[1] {
@@ -193,9 +196,9 @@ export const uploadMask: DoorRoute = {
         return;
       }
       const mask = asOutput(file.upload, file.filename);
-      const left = leftSignal(asked.response);
-      const picture = await parts.door.pictures.withAlphaOf(found, mask, { tenantId, left });
-      const upload = await keepUpload(picture, left, { ...parts, tenantId });
+      const asking = conversionFor(asked, parts);
+      const picture = await parts.door.pictures.withAlphaOf(found, mask, asking);
+      const upload = await keepUpload(picture, asking.left, { ...parts, tenantId });
       await answerNamed(asked, parts, { wanted, upload, fields });
     }),
 };
