@@ -138,6 +138,36 @@ describe("a client with several prompts that run", () => {
     ]);
   });
 
+  test("hears nothing that was kept of a prompt which waits again, and its end tells all of it", () => {
+    const { turns, heard, end } = listening();
+    const [one, two] = [promptOf("one"), promptOf("two")];
+    turns.say(one, [text("execution_start")]);
+    const type = "execution_start";
+    const json = JSON.stringify({ type, data: {} });
+    const said = { jobId: "two", attempt: 1, serverPromptId: "id", kind: "text", type, json } as const;
+    turns.say(two, two.take(said, 0));
+    expect(two.isHeard).toBe(true);
+    turns.release(two);
+    expect(two.isHeard).toBe(false);
+    expect(end(one)).toBe(true);
+    expect(heard).toEqual(["one execution_start", "one ended"]);
+    turns.say(two, [text("execution_start"), text("executing", "4")]);
+    expect(end(two)).toBe(true);
+    expect(heard.slice(2)).toEqual(["two execution_start", "two executing", "two ended"]);
+  });
+
+  test("keeps as much as before of others after much that was kept of a prompt is forgotten", () => {
+    const { turns, heard, end } = listening();
+    const [one, two, three] = [promptOf("one"), promptOf("two"), promptOf("three")];
+    const large = "x".repeat(1_500_000);
+    turns.say(one, [text("execution_start")]);
+    turns.say(two, [text("execution_start"), text("executed", "3", large)]);
+    turns.release(two);
+    turns.say(three, [text("execution_start"), text("executed", "3", large)]);
+    expect(end(one)).toBe(true);
+    expect(heard.slice(2)).toEqual(["three execution_start", "three executed"]);
+  });
+
   test("is not told twice that a prompt begins which runs again, if it heard of no other meanwhile", () => {
     const { turns, heard, end } = listening();
     const one = promptOf("one");
