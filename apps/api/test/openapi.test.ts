@@ -1,10 +1,12 @@
 import { Validator } from "@seriousme/openapi-schema-validator";
 import { describe, expect, test } from "@jest/globals";
 import { describeApi, type ApiDescription } from "../src/documentation/openapi.ts";
+import { linesMax } from "../src/accepting/job-lines.ts";
 import { fullPath } from "../src/http/paths.ts";
 import { comfyProblemCodes, problemCodes } from "../src/http/problem-document.ts";
 import { routes } from "../src/routes/table.ts";
 import { answerExamples, bodyExamples, problemExample } from "../src/schemas/examples.ts";
+import { batchJobsMax } from "../src/submissions/submission-body.ts";
 import { answerSchemas, bodySchemas, type AnswerName, type BodyName } from "../src/schemas/named-schemas.ts";
 
 const withKeys = describeApi(routes, { needsKey: true });
@@ -16,7 +18,13 @@ interface Described {
   summary: string;
   security: Record<string, unknown>[];
   "x-role": string;
-  parameters?: { name: string; in: string; schema?: { pattern?: string; minLength?: number } }[];
+  description?: string;
+  parameters?: {
+    name: string;
+    in: string;
+    description?: string;
+    schema?: { pattern?: string; minLength?: number };
+  }[];
   requestBody?: { content: Record<string, { example?: unknown }> };
   responses: Record<
     string,
@@ -141,6 +149,19 @@ describe("the OpenAPI document", () => {
     }
     expect(schemas["VideoJob"]).toMatchObject({ properties: { fps: { minimum: 8, maximum: 30 } } });
     expect(schemas["NewBatch"]).toMatchObject({ properties: { jobs: { minItems: 1, maxItems: 10_000 } } });
+  });
+
+  test("says the bounds that a schema cannot: of moments, and of the lines of a batch", () => {
+    const { description, parameters = [] } = operation("POST /api/anime/batches");
+    expect(description).toContain(`at most ${batchJobsMax} jobs`);
+    expect(description).toContain(`${linesMax} lines`);
+    expect(description).toContain("20 MiB");
+    const job = JSON.stringify(withKeys.components.schemas["NewJob"]);
+    for (const name of ["runAt", "expiresAt"]) {
+      const said = parameters.find((each) => each.name === name)?.description;
+      expect(said).toMatch(/years 1 to 9999/);
+      expect(job).toContain(said);
+    }
   });
 
   test("names every code of a refusal, at its operations or as one of any request", () => {

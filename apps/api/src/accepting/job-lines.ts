@@ -5,7 +5,7 @@ import { RefusedError } from "../http/problem-document.ts";
 import { batchJobsMax } from "../submissions/submission-body.ts";
 
 /** With the empty ones. */
-const linesMax = 10 * batchJobsMax;
+export const linesMax = 10 * batchJobsMax;
 /** After so many lines other work of this thread has its turn. */
 const linesInATurn = 200;
 

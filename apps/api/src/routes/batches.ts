@@ -1,5 +1,7 @@
 import { z } from "zod";
+import { linesMax } from "../accepting/job-lines.ts";
 import { type ApiDependencies } from "../dependencies.ts";
+import { bodyBytesMax } from "../http/error-mapping.ts";
 import { withoutUndefined } from "../http/request-values.ts";
 import { foundBatch } from "../jobs/found-jobs.ts";
 import { viewOfBatch } from "../jobs/batch-view.ts";
@@ -7,7 +9,7 @@ import { jsonBytes, jsonObject } from "../routing/bodies.ts";
 import { json, location } from "../routing/contents.ts";
 import { route } from "../routing/route.ts";
 import { optionQueryFields } from "../submissions/job-options.ts";
-import { batchNameSchema, dryRunSchema } from "../submissions/submission-body.ts";
+import { batchJobsMax, batchNameSchema, dryRunSchema } from "../submissions/submission-body.ts";
 import { priorityProblems } from "./jobs.ts";
 import { labelQueryFields, pageQueryFields } from "./list-queries.ts";
 import { problemsWithGraphs, rerunProblems } from "./generate.ts";
@@ -30,8 +32,9 @@ export const submitBatch = route({
   description:
     "The jobs are listed, or described by a sweep: one job, and lists of values for some of its fields. Options beside them apply to " +
     "all jobs that have no own. A body of the type `application/x-ndjson` has one job a line, and no place for more: its name, " +
-    "`dryRun` and the options go into the query, as in `?name=rain&priority=low&tags=night,rain`. With another body the query says " +
-    "what the body leaves out.",
+    "`dryRun` and the options go into the query, as in `?name=rain&priority=low&tags=night,rain`. It has at most " +
+    `${batchJobsMax} jobs and, with the empty ones, ${linesMax} lines; a line may be as long as the body, which has at most ` +
+    `${bodyBytesMax / 1024 ** 2} MiB. With another body the query says what the body leaves out.`,
   query: z.strictObject({
     name: batchNameSchema,
     dryRun: z

@@ -23,6 +23,7 @@ const moment = z.iso
   .refine((text) => Date.parse(text) >= firstMoment && Date.parse(text) <= lastMoment, {
     error: "in UTC it is not in the years 1 to 9999",
   });
+const momentBounds = "In UTC it is in the years 1 to 9999.";
 
 /** By what jobs are found again; a batch keeps those that its request names for all of its jobs. */
 const labelFields = {
@@ -69,13 +70,13 @@ const optionFields = {
       "If a completed job of yours has the same graph, with the same values and uploads, the job gets that one's outputs and is " +
         "completed at once; `reusedFrom` says so. A job with secret extraData, or that waits for other jobs, always runs.",
     ),
-  runAt: moment.optional().describe("The job does not begin before this time."),
+  runAt: moment.optional().describe(`The job does not begin before this time. ${momentBounds}`),
   expiresAt: moment
     .refine((text) => Date.parse(text) > Date.now(), { error: "it is in the past" })
     .optional()
     .describe(
       "A deadline for the queue: if the job has not begun to execute by this time, it times out, also while it waits for " +
-        "other jobs.",
+        `other jobs. It is not in the past. ${momentBounds}`,
     ),
 };
 
