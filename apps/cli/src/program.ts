@@ -14,6 +14,7 @@ import { addMcp } from "./commands/mcp.ts";
 import { addSubmit } from "./commands/submit.ts";
 import { addTemplates } from "./commands/templates.ts";
 import { addWatch } from "./commands/watch.ts";
+import { UsageError } from "./terminal/exit-codes.ts";
 import { defaultUrl } from "./settings/connection.ts";
 
 /** That of the checkout. */
@@ -30,7 +31,10 @@ export function createProgram(surroundings: Surroundings): Command {
     .option("--json", "write results as JSON, for scripts")
     .exitOverride()
     .showHelpAfterError("(genga --help lists the commands, genga <command> --help their options)")
-    .addHelpText("after", help);
+    .addHelpText("after", help)
+    .hook("preAction", (_program, command) => {
+      checkArguments(command);
+    });
   addSubmit(program, surroundings);
   addWatch(program, surroundings);
   addGet(program, surroundings);
@@ -44,6 +48,17 @@ export function createProgram(surroundings: Surroundings): Command {
   addMcp(program, surroundings);
   tab(program, { completionCommandName: "completion" });
   return program;
+}
+
+/** Below a route, an empty name is the list of all, and dots are the route above it. @throws UsageError */
+function checkArguments(command: Command): void {
+  for (const [at, argument] of command.registeredArguments.entries())
+    for (const given of [command.processedArgs[at]].flat()) {
+      if (typeof given !== "string") continue;
+      if (given.trim() === "")
+        throw new UsageError(`<${argument.name()}> is empty; is a variable of the script not set?`);
+      if (/^\.{1,2}$/.test(given)) throw new UsageError(`${given} is no ${argument.name()}.`);
+    }
 }
 
 const help = `

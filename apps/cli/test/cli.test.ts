@@ -183,6 +183,16 @@ describe("exit codes tell a script", () => {
     expect(ran.err).toMatch(message);
   });
 
+  test.each([
+    ...["show", "why", "watch", "get", "cancel", "retry", "rerun", "batch show", "batch pause"],
+    ...["template show", "template archive", "servers drain", "keys revoke"],
+  ])("an argument of %s that is empty, as from a variable that is not set", async (command) => {
+    const ran = await genga([...command.split(" "), ""], { env });
+    expect([ran.code, ran.out, ran.err]).toEqual([2, "", expect.stringMatching(/^genga: <\w+> is empty/)]);
+    const dots = await genga([...command.split(" "), ".."], { env });
+    expect([dots.code, dots.out, dots.err]).toEqual([2, "", expect.stringMatching(/^genga: \.\. is no /)]);
+  });
+
   test("a mistake in a line of a file, by its number", async () => {
     const ran = await genga(["submit", "--jobs", "-"], {
       env,

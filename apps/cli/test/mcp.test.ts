@@ -110,6 +110,14 @@ test("a refusal names the fields, so that the agent can mend its request", async
   expect(JSON.stringify(refused.content)).toMatch(/width: .*steps: /);
   const unknown = await call("show_job", { id: "0199a7b2-0000-7000-8000-000000000000" });
   expect(unknown.isError).toBe(true);
+  for (const name of ["show_job", "watch_job", "cancel_job", "look_at_output"])
+    for (const id of ["", "..", "jobs"]) {
+      const wrong = await call(name, { id });
+      expect([wrong.isError, JSON.stringify(wrong.content)]).toEqual([
+        true,
+        expect.stringContaining("Invalid"),
+      ]);
+    }
   const missing = await call("look_at_output", {
     id: (await factsOf("submit_job", { prompt: "x" })).id,
     index: 7,

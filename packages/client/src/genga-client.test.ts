@@ -16,3 +16,19 @@ test.each(["a-secret\nurl: x", "a-secret…", "a-secret\0"])(
 test("a line break at the end of a key, as files have it, does no harm", () => {
   expect(() => new GengaClient({ baseUrl, apiKey: "a-key\n" })).not.toThrow();
 });
+
+test.each(["", ".", ".."])(
+  "an id that would ask for something else is refused, and nothing is sent (%j)",
+  async (id) => {
+    const sent: string[] = [];
+    const fetch = ({ url }: Request): Promise<Response> => {
+      sent.push(url);
+      return Promise.resolve(Response.json({ jobs: [] }));
+    };
+    const client = new GengaClient({ baseUrl, fetch });
+    const message = `"${id}" cannot be the id of ${baseUrl}/api/anime/jobs/{id}.`;
+    await expect(client.job(id)).rejects.toThrow(new TypeError(message));
+    await expect(client.cancel(id)).rejects.toThrow(TypeError);
+    expect(sent).toEqual([]);
+  },
+);

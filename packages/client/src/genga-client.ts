@@ -1,4 +1,4 @@
-import createClient, { type Client } from "openapi-fetch";
+import createClient, { type Client, defaultPathSerializer } from "openapi-fetch";
 import {
   type AcceptedBatch,
   type AcceptedJob,
@@ -82,6 +82,7 @@ export class GengaClient {
       headers: this.#sending.headers,
       fetch: (request) => sendRequest(request, this.#sending, howOf(request)),
       bodySerializer: exactJsonText,
+      pathSerializer: (path, values) => defaultPathSerializer(path, checkedPlaces(path, values)),
       querySerializer: { array: { style: "form", explode: false } },
     });
   }
@@ -259,6 +260,14 @@ function checkedHeaders(headers: Readonly<Record<string, string>>): Readonly<Rec
     }
   }
   return headers;
+}
+
+/** With an empty id a path is that of the list, and with dots that of the route above it. */
+function checkedPlaces(path: string, values: Record<string, unknown>): Record<string, unknown> {
+  for (const [name, value] of Object.entries(values))
+    if (typeof value === "string" && /^\.{0,2}$/.test(value))
+      throw new TypeError(`"${value}" cannot be the ${name} of ${path}.`);
+  return values;
 }
 
 function isBatch(subject: object): boolean {

@@ -6,7 +6,7 @@ import { jobFacts } from "./job-facts.ts";
 import { answered, factsResult } from "./tool-results.ts";
 
 const reading = { readOnlyHint: true, openWorldHint: false };
-const jobId = z.string().describe("the id of a job");
+export const jobId = z.guid().describe("the id of a job");
 const statuses = ["queued", "processing", "completed", "failed", "timeout", "cancelled"] as const;
 /** What a text output may have; more is cut off, and the result says so. */
 const textCharactersMax = 20_000;
@@ -22,7 +22,7 @@ export function addReadingTools(server: McpServer, client: GengaClient): void {
       title: "List templates",
       description:
         "Lists the templates that jobs can be made of, the first 50 with their parameters, or one of them by name. The built-in ones are image and video.",
-      inputSchema: { name: z.string().optional().describe("only this one") },
+      inputSchema: { name: z.string().min(1).optional().describe("only this one") },
       annotations: reading,
     },
     ({ name }) =>

@@ -2,7 +2,7 @@ import { type GengaClient, type JobDetail, type NewJob } from "@genga/client";
 import { type McpServer } from "@modelcontextprotocol/sdk/server/mcp.js";
 import { z } from "zod";
 import { jobFacts } from "./job-facts.ts";
-import { defined } from "./reading-tools.ts";
+import { defined, jobId } from "./reading-tools.ts";
 import { answered, factsResult } from "./tool-results.ts";
 
 const changing = { readOnlyHint: false, destructiveHint: false, openWorldHint: false };
@@ -66,7 +66,7 @@ function addWatching(server: McpServer, client: GengaClient): void {
       title: "Watch a job",
       description: "Waits until a job has ended, for a while at most, and says how it stands then.",
       inputSchema: {
-        id: z.string().describe("the id of a job"),
+        id: jobId,
         seconds: z
           .int()
           .min(1)
@@ -105,7 +105,7 @@ function addWatching(server: McpServer, client: GengaClient): void {
     {
       title: "Cancel a job",
       description: "Cancels a job that waits or runs. One that has ended stays as it is.",
-      inputSchema: { id: z.string().describe("the id of a job") },
+      inputSchema: { id: jobId },
       annotations: { ...changing, destructiveHint: true, idempotentHint: true },
     },
     ({ id }) =>
