@@ -254,11 +254,31 @@ describe("a prompt", () => {
     expect(await read("/prompt")).toEqual({ exec_info: { queue_remaining: 0 } });
   });
 
+  test("sent again is the sender's own job that goes on, also if another client has used its id since", async () => {
+    const prompt = { prompt: graphOf(65), prompt_id: randomUUID() };
+    const senders = ["krita", "blender", undefined];
+    const from = (client?: string) =>
+      submit({ ...prompt, ...(client !== undefined && { client_id: client }) });
+    const first = [];
+    for (const sender of senders) first.push(await from(sender));
+    const again = [];
+    for (const sender of senders) again.push(await from(sender));
+    expect(again).toEqual(first);
+    expect(await read("/prompt")).toEqual({ exec_info: { queue_remaining: 3 } });
+    await send("/queue", { clear: true });
+    expect((await from("krita")).number).toBeGreaterThan(first[2]!.number);
+    await send("/queue", { clear: true });
+  });
+
   test("is one job while it runs and a new one afterwards, also beside a job from a process whose clock is ahead", async () => {
     const prompt = { prompt: graphOf(65), prompt_id: randomUUID() };
     const [owner] = await api.database.tenants.ensureTenants(["studio"]);
+    const { prompt_id: earlier } = await submit({ prompt: graphOf(66) });
+    const [known] = await api.database.doorPrompts.findByPromptIds(owner!.id, [earlier]);
+    await send("/queue", { clear: true });
     const id = uuidv7({ msecs: Date.now() + 60_000 });
-    const said = { promptId: prompt.prompt_id, saidHash: "of another graph", keyName: "elsewhere" };
+    const { keyName } = known!;
+    const said = { promptId: prompt.prompt_id, saidHash: "of another graph", keyName };
     const nothing = { clientId: null, targets: null, outputNodes: [], socketNodes: [], rewrites: [] };
     const jobs = [buildJob({ id, door: { ...said, ...nothing, number: 1 } })];
     await api.database.jobRequests.insertJobs({ tenantId: owner!.id, batch: null, jobs });
@@ -269,7 +289,6 @@ describe("a prompt", () => {
     expect(second.number).toBeGreaterThan(first.number);
     expect(await read("/prompt")).toEqual({ exec_info: { queue_remaining: 1 } });
     await send("/queue", { clear: true });
-    await api.database.jobRequests.requestCancel(id);
   });
 
   test("that fails, or is interrupted, is told apart by its last message", async () => {

@@ -353,6 +353,7 @@ export {
   type DoorPrompt,
   type DoorPrompts,
   type DoorPromptWithGraph,
+  type PromptSender,
   type EndedDoorPrompt,
 } from "./ports/door-prompts.ts";
 export {

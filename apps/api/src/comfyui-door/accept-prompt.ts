@@ -28,7 +28,7 @@ import { PromptRefusedError, serverError, type NodeErrors, type ServerRefusal } 
 import { isNewer, newestFirst } from "./server-version.ts";
 
 export interface PromptParts {
-  prompts: Pick<DoorPrompts, "findByPromptId" | "findByPlace">;
+  prompts: Pick<DoorPrompts, "findNewestOf" | "findByPlace">;
   files: Pick<DoorFiles, "findFiles">;
   uploads: UploadFinder;
   jobs: JobReader;
@@ -48,8 +48,8 @@ export type PromptAnswer =
 const triesMax = 5;
 
 /**
- * Accepts a prompt as a job. While the newest job of the prompt id has the same graph, client and key, and has not ended, the prompt is
- * that job, so that a client may send it again when it got no answer.
+ * Accepts a prompt as a job. While the newest job of the prompt id, client and key has the same graph, and has not ended, the prompt is that
+ * job, so that a client may send it again when it got no answer.
  * @throws RefusedError @throws LimitReachedError @throws StoreUnavailableError
  */
 export async function acceptPrompt(
@@ -118,21 +118,18 @@ function isWorkflow(graph: Record<string, unknown>): graph is Workflow {
 
 /**
  * Of several requests with one prompt id, graph, client and key at the same time, one makes the job and the others find it: all want the
- * place after the job that they found under the prompt id. Another client would hear nothing of that job, and another key has another
+ * place after the job that they found as the newest. Another client would hear nothing of that job, and another key has another
  * queue, so theirs are other jobs, as every copy is on a server.
  */
 async function acceptOnce(
-  read: ReadPrompt,
+  { promptId, clientId, saidHash }: ReadPrompt,
   { tenant: { id: tenantId }, keyName }: Principal,
   prompts: PromptParts["prompts"],
   create: (place: string) => Promise<Accepted>,
 ): Promise<Accepted> {
-  const { promptId, clientId, saidHash } = read;
-  const isSame = (found: DoorPrompt): boolean =>
-    found.saidHash === saidHash && found.clientId === clientId && found.keyName === keyName;
-  let newest = await prompts.findByPromptId(tenantId, promptId);
-  if (newest !== null && isSame(newest) && goesOn(newest))
-    return { promptId, number: newest.number, job: null };
+  const sender = { promptId, clientId, keyName };
+  let newest = await prompts.findNewestOf(tenantId, sender);
+  if (newest?.saidHash === saidHash && goesOn(newest)) return { promptId, number: newest.number, job: null };
   for (let tries = 0; tries < triesMax; tries += 1) {
     const place = sha256(JSON.stringify([promptId, saidHash, clientId, keyName, newest?.jobId ?? null]));
     try {
@@ -140,10 +137,10 @@ async function acceptOnce(
     } catch (error) {
       if (!(error instanceof PromptTakenError)) throw error;
     }
-    const latest = await prompts.findByPromptId(tenantId, promptId);
+    const latest = await prompts.findNewestOf(tenantId, sender);
     // It came at the same moment, and may have ended already.
     const isNew = latest !== null && latest.jobId !== newest?.jobId;
-    if (isNew && isSame(latest) && latest.cancelRequestedAt === null)
+    if (isNew && latest.saidHash === saidHash && latest.cancelRequestedAt === null)
       return { promptId, number: latest.number, job: null };
     const holder = await prompts.findByPlace(tenantId, place);
     if (holder !== null && goesOn(holder)) return { promptId, number: holder.number, job: null };

@@ -5,6 +5,7 @@ import {
   type DoorPromptWithGraph,
   type EndedDoorPrompt,
   type JobStatus,
+  type PromptSender,
 } from "@genga/jobs";
 import { withMappedErrors } from "../connection/database-errors.ts";
 import { TenantGatherers } from "../connection/tenant-gatherers.ts";
@@ -22,6 +23,8 @@ const endedTogetherMax = 8;
 /** Prompts that one statement hides: what hides all of them could take longer than a statement may. */
 const hiddenTogetherMax = 5_000;
 const nilId = "00000000-0000-0000-0000-000000000000";
+/** Jobs of one prompt id among which that of a sender is looked for. Hardly any client uses an id twice. */
+const ofOneIdMax = 100;
 /** Of one client at once. */
 const ofClientMax = 1_000;
 
@@ -64,12 +67,9 @@ const stateConditions = {
 /** Prompts in the table `door_prompts`. Every statement has the tenant as a condition. */
 export class PrismaDoorPrompts implements DoorPrompts {
   readonly #database: PrismaClient;
-  readonly #newest = new TenantGatherers<string, DoorPrompt | null>(async (tenantId, promptIds) => {
-    const found = new Map(
-      (await this.findByPromptIds(tenantId, promptIds)).map((prompt) => [prompt.promptId, prompt]),
-    );
-    return promptIds.map((promptId) => found.get(promptId) ?? null);
-  });
+  readonly #newest = new TenantGatherers<PromptSender, DoorPrompt | null>((tenantId, senders) =>
+    this.#findNewest(tenantId, senders),
+  );
   readonly #ended = new TenantGatherers<string, EndedDoorPrompt | null>(
     (tenantId, promptIds) => this.#findEnded(tenantId, promptIds),
     { togetherMax: endedTogetherMax },
@@ -89,8 +89,28 @@ export class PrismaDoorPrompts implements DoorPrompts {
     );
   }
 
-  findByPromptId(tenantId: string, promptId: string): Promise<DoorPrompt | null> {
-    return withMappedErrors(() => this.#newest.add(tenantId, promptId));
+  findNewestOf(tenantId: string, sender: PromptSender): Promise<DoorPrompt | null> {
+    return withMappedErrors(() => this.#newest.add(tenantId, sender));
+  }
+
+  async #findNewest(tenantId: string, senders: readonly PromptSender[]): Promise<(DoorPrompt | null)[]> {
+    const [ids, clients, keys] = [
+      senders.map(({ promptId }) => promptId),
+      senders.map(({ clientId }) => clientId),
+      senders.map(({ keyName }) => keyName),
+    ];
+    const rows = await this.#database.$queryRaw<(DoorPrompt & { nth: number })[]>`
+      SELECT ${promptColumns}, said.nth::int AS nth
+      FROM unnest(${ids}::text[], ${clients}::text[], ${keys}::text[]) WITH ORDINALITY AS said(id, client, key, nth)
+      CROSS JOIN LATERAL (
+        SELECT * FROM (
+          SELECT * FROM door_prompts WHERE tenant_id = ${tenantId}::uuid AND prompt_id = said.id
+          ORDER BY job_id DESC LIMIT ${ofOneIdMax}
+        ) latest WHERE latest.client_id IS NOT DISTINCT FROM said.client AND latest.key_name = said.key
+        ORDER BY job_id DESC LIMIT 1
+      ) prompt JOIN jobs job ON job.id = prompt.job_id`;
+    const found = new Map(rows.map(({ nth, ...prompt }) => [nth, prompt]));
+    return senders.map((_sender, index) => found.get(index + 1) ?? null);
   }
 
   findByPlace(tenantId: string, place: string): Promise<DoorPrompt | null> {

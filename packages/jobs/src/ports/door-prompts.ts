@@ -35,6 +35,9 @@ export interface EndedDoorPrompt extends DoorPromptWithGraph, DoorEntry {
   failure: { message: string; nodeId: string | null; nodeType: string | null } | null;
 }
 
+/** Who sends a prompt, and what the sender calls it. */
+export type PromptSender = Pick<DoorPrompt, "promptId" | "clientId" | "keyName">;
+
 /**
  * Prompts of the door for ComfyUI's clients. Everything is of one tenant: prompts of another one are answered as unknown.
  * Every method throws `StoreUnavailableError` when the database cannot be reached.
@@ -45,8 +48,11 @@ export interface DoorPrompts {
    * nowhere, so it counts as not told.
    */
   findByJobs(tenantId: string, jobIds: readonly string[]): Promise<(DoorPrompt & { isEndTold: boolean })[]>;
-  /** The newest job of a prompt id. Several calls at the same time are one look; `null` = unknown. */
-  findByPromptId(tenantId: string, promptId: string): Promise<DoorPrompt | null>;
+  /**
+   * The newest job that this client made with this key under the prompt id, if it is among the newest hundred of that id; `null` = there
+   * is none. Several calls at the same time are one look.
+   */
+  findNewestOf(tenantId: string, sender: PromptSender): Promise<DoorPrompt | null>;
   /** The job that has a place; `null` = nobody has it. */
   findByPlace(tenantId: string, place: string): Promise<DoorPrompt | null>;
   /** The newest job of each of these prompt ids. */
