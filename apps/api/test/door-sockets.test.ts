@@ -324,7 +324,12 @@ describe("an end that is told later", () => {
     const output = { images: [picture] };
     expect(told.find(({ type }) => type === "executed")?.data).toMatchObject({ output });
     const history = await fetch(`${door}/history/${promptId}`, { headers: bearer("studio") });
-    expect(await history.json()).toMatchObject({ [promptId]: { outputs: { 7: output } } });
+    expect(await history.json()).toMatchObject({
+      [promptId]: {
+        outputs: { 7: output },
+        meta: { 7: { node_id: "7", display_node: "7", parent_node: null, real_node_id: "7" } },
+      },
+    });
     await client.close();
   });
 });

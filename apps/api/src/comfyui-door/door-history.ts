@@ -60,26 +60,23 @@ export class DoorHistory {
     const stored = await this.#parts.jobs.of(tenantId).listOutputs(jobId);
     const members = rawMembers(told);
     const outputs = rawMembers(members.get("outputs") ?? "{}");
+    const meta = rawMembers(members.get("meta") ?? "{}");
     for (const id of listed) {
       const pictures = stored.filter(({ nodeId, kind }) => nodeId === id && kind === "file");
       const images = pictures.map(({ mediaType }) => ({
         ...{ source: "websocket", "content-type": mediaType, type: "output" },
       }));
       outputs.set(id, JSON.stringify({ images }));
+      meta.set(id, JSON.stringify(metaOf(id)));
     }
-    return rawObject(members.set("outputs", rawObject(outputs)));
+    return rawObject(members.set("outputs", rawObject(outputs)).set("meta", rawObject(meta)));
   }
 
   /** The entry of a prompt whose end no server told: it timed out, was cancelled, or its worker is of an older version. */
   async #untold(prompt: EndedDoorPrompt): Promise<object> {
     const isComplete = prompt.status === "completed";
     const outputs = isComplete ? await this.#outputsOf(prompt) : {};
-    const meta = Object.fromEntries(
-      Object.keys(outputs).map((id) => [
-        id,
-        { node_id: id, display_node: id, parent_node: null, real_node_id: id },
-      ]),
-    );
+    const meta = Object.fromEntries(Object.keys(outputs).map((id) => [id, metaOf(id)]));
     const status = {
       status_str: isComplete ? "success" : "error",
       completed: isComplete,
@@ -132,6 +129,11 @@ export function promptTexts(
   const given = (extraData ?? "{}").trim().slice(1, -1).trim();
   const extra = given === "" ? own : own === "{}" ? `{${given}}` : `{${given},${own.slice(1)}`;
   return { graph, extraData: extra };
+}
+
+/** What a server says of a node with outputs. */
+function metaOf(id: string): object {
+  return { node_id: id, display_node: id, parent_node: null, real_node_id: id };
 }
 
 function rawObject(members: ReadonlyMap<string, string>): string {
