@@ -7,6 +7,7 @@ import { Counter, Gauge, type Registry } from "prom-client";
 import { type DrainState, type WorkerDrain } from "./draining/worker-drain.ts";
 import { answerDrain, isOfThisMachine } from "./draining/drain-requests.ts";
 import { type TakeBackCounts } from "./job/take-back.ts";
+import { type StorageProblem } from "./servers/storage-hold.ts";
 
 /** The present figures of a worker. */
 export interface WorkerStatus {
@@ -20,6 +21,8 @@ export interface WorkerStatus {
   jobsHeld: number;
   /** Of the disk for outputs; `null` = the disk is not checked, or was not yet. */
   disk: { freeBytes: number; wantedBytes: number } | null;
+  /** Why outputs could not be stored, so that no job is begun; `null` = they can. */
+  storageProblem: StorageProblem | null;
   takeBacks: TakeBackCounts;
   drain: DrainState;
 }
@@ -163,12 +166,13 @@ class StatusPages {
       sendJson(response, 503, shown);
       return;
     }
-    const { workerId, leasesRenewedAgoMs, isPaused, serversOwned, serversReady, jobsHeld, drain } =
+    const { workerId, leasesRenewedAgoMs, isPaused, serversOwned, serversReady, jobsHeld, ...others } =
       this.#worker.status();
+    const { drain, storageProblem } = others;
     sendJson(response, reason === null ? 200 : 503, {
       ...shown,
       leasesRenewedAgoMs: Math.round(leasesRenewedAgoMs),
-      ...{ workerId, isPaused, serversOwned, serversReady, jobsHeld, drain },
+      ...{ workerId, isPaused, serversOwned, serversReady, jobsHeld, drain, storageProblem },
     });
   }
 

@@ -17,6 +17,7 @@ import { ServerFleet } from "./servers/server-fleet.ts";
 import { removeSuperseded } from "./servers/superseded-prompts.ts";
 import { type WorkerStatus } from "./status-server.ts";
 import { HouseKeeping } from "./sweeping/house-keeping.ts";
+import { type StorageProblem } from "./servers/storage-hold.ts";
 import { GuessedLaneJudge } from "./tickets/guessed-lanes.ts";
 import { Sweeper, type SweeperOptions } from "./sweeping/sweeper.ts";
 import { TakeBackAsker } from "./taking-back/take-back-asker.ts";
@@ -78,7 +79,7 @@ export class Worker {
     const hasOtherWorkers = (): boolean => this.#fleet.liveWorkers > 1;
     const mayRequeue = (): boolean => this.#passes.mayRequeue;
     this.#sweeper = sweeperOf(dependencies, guard, { mayRequeue, hasOtherWorkers });
-    const house = { servers: () => this.#fleet.owned, onRoom: fillSlots };
+    const house = { servers: () => this.#fleet.owned, onStorage: this.#onStorage };
     this.#house = new HouseKeeping(dependencies, house);
     this.#fleet = new ServerFleet({
       ...{ workerId, servers, definitions, leaseMs, graceMs, stallMs, guard, log },
@@ -112,7 +113,7 @@ export class Worker {
         mayOthersBeBusy: () => hasOtherWorkers() || this.#fleet.owned.some(({ jobsHeld }) => jobsHeld > 0),
       }),
       isPaused: () => this.#passes.isPaused,
-      readyServers: () => (this.#house.disk.isFull || this.drain.isDraining ? [] : this.#readyServers()),
+      readyServers: () => (this.drain.isDraining ? [] : this.#readyServers()),
       keepTicket: (ticket) => this.#jobs.keepTicket(ticket),
       start: (...claimed) => {
         this.#jobs.start(...claimed);
@@ -129,6 +130,11 @@ export class Worker {
     registerServerMetrics(dependencies.registry, () => this.#fleet.owned);
   }
 
+  readonly #onStorage = (problem: StorageProblem | null): void => {
+    this.#fleet.setStorage(problem);
+    if (problem === null) this.#pump.trigger();
+  };
+
   get status(): WorkerStatus {
     const { owned, renewedAgoMs } = this.#fleet;
     return {
@@ -136,7 +142,7 @@ export class Worker {
       ...{ leasesRenewedAgoMs: renewedAgoMs, isPaused: this.#passes.isPaused },
       ...{ serversOwned: owned.length, jobsHeld: this.#jobs.count },
       serversReady: this.#readyServers().length,
-      disk: this.#house.disk.room,
+      ...{ disk: this.#house.storage.room, storageProblem: this.#house.storage.problem },
       takeBacks: this.#takeBackCounts,
       drain: this.drain.state,
     };
@@ -207,17 +213,12 @@ export class Worker {
   #createRunningJobs(guard: OutageGuard, onSlotFreed: () => void): RunningJobs {
     const { runs, servers, definitions, tickets, recorder, storage, log, workerId, settings } = this.#with;
     const { takeBacks, runMetrics: metrics, tracing, doorMessages, doorFiles } = this.#with;
-    const {
-      leaseMs,
-      serverGraceMs: graceMs,
-      serverRetireMs: retireMs,
-      stallMs,
-      secretsKeys,
-      previewMethod,
-    } = settings;
+    const { leaseMs, serverGraceMs: graceMs, serverRetireMs: retireMs } = settings;
+    const { stallMs, storageGraceMs, secretsKeys, previewMethod } = settings;
     return new RunningJobs({
       ...{ workerId, runs, servers, definitions, recorder, storage, tickets, guard, log },
-      ...{ leaseMs, graceMs, stallMs, retireMs, secretsKeys, previewMethod },
+      ...{ leaseMs, graceMs, stallMs, retireMs, storageGraceMs, secretsKeys, previewMethod },
+      storageWatch: this.#house.storage,
       postTimeoutMs: Math.min(5_000, Math.floor((leaseMs * 5) / 12)),
       progress: this.#progress,
       measures: this.#measures,

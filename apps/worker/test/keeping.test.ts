@@ -170,6 +170,7 @@ test("a worker whose disk is nearly full begins nothing, says why everywhere, an
   expect(await look("health")).toMatchObject({
     ...{ status: "degraded", parts: { workers: { status: "unavailable", detail } } },
   });
+  await until(async () => JSON.stringify(await look("servers")).includes('"state":"storage-full"'));
   expect(await (await fetch(`${stack.url}/metrics`)).text()).toMatch(
     /genga_workers{state="full_disk",service="api"} 1/,
   );

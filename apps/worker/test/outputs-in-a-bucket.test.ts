@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "@jest/globals";
 import {
   ApiClient,
+  askUntil,
   sleepWorkflow,
   startStack,
   startTcpProxy,
@@ -17,6 +18,7 @@ import { createMigratedDatabase } from "./support/test-stack.ts";
 
 let database: TestDatabase;
 let stack: Stack;
+let api: ApiClient;
 let folder: string;
 let bucketServer: S3rver;
 let wayToBucket: TcpProxy;
@@ -39,6 +41,7 @@ beforeEach(async () => {
       AWS_SECRET_ACCESS_KEY: "S3RVER",
     },
   });
+  api = new ApiClient(stack.url);
 }, 180_000);
 
 afterEach(async () => {
@@ -49,30 +52,67 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 }, 180_000);
 
-test("outputs go to a bucket and come from it; a bucket that is away fails the job with its reason, and a retry helps", async () => {
-  const api = new ApiClient(stack.url);
-  const stored = await api.untilEnded(await submit(api));
+test("outputs go to a bucket and come from it", async () => {
+  const stored = await api.untilEnded(await submit());
   expect(stored).toMatchObject({ status: "completed" });
-  expect(await sharp(await bytesOf(api, stored.id)).metadata()).toMatchObject({ width: 64, height: 64 });
+  expect(await sharp(await bytesOf(stored.id)).metadata()).toMatchObject({ width: 64, height: 64 });
+}, 180_000);
 
+test("while the bucket is away, what is rendered waits for it, nothing new begins, and everything says why", async () => {
   await wayToBucket.cut();
-  const failed = await api.untilEnded(await submit(api));
-  expect(failed.status).toBe("failed");
-  expect(await (await api.request("GET", `jobs/${failed.id}`)).json()).toMatchObject({
-    failure: { code: "storage-unavailable" },
+  const rendered = await submit();
+  await stack.workers[0]!.line(/the storage cannot be written to; no job is begun/);
+  const waiting = await submit();
+  await askUntil(
+    () => api.job(waiting),
+    (job) => JSON.stringify(job).includes('"code":"storage-unavailable"'),
+  );
+  expect(await api.job(rendered)).toMatchObject({ status: "processing", phase: "saving" });
+  await askUntil(serverStates, (states) => states.join() === "storage-unavailable");
+  expect(await (await api.request("GET", "queue")).json()).toMatchObject({
+    ...{ servers: { total: 1, online: 0 }, workers: { alive: 1, withoutRoom: 1 } },
   });
+  expect(await (await fetch(`${stack.url}/metrics`)).text()).toMatch(
+    /genga_workers{state="storage_unavailable",service="api"} 1/,
+  );
 
+  await wayToBucket.restore();
+  expect(await api.untilEnded(rendered)).toMatchObject({ status: "completed", attempt: 1 });
+  expect(await api.untilEnded(waiting)).toMatchObject({ status: "completed", attempt: 1 });
+  expect((await bytesOf(rendered)).length).toBeGreaterThan(0);
+  expect(await stack.simulators[0]!.executions()).toHaveLength(2);
+  await askUntil(serverStates, (states) => states.join() === "online");
+}, 180_000);
+
+test("a job whose outputs wait for the bucket can be cancelled", async () => {
+  await wayToBucket.cut();
+  const id = await submit();
+  await stack.workers[0]!.line(/the storage cannot be written to; no job is begun/);
+  expect(await api.cancel(id)).toBe(202);
+  expect(await api.untilEnded(id)).toMatchObject({ status: "cancelled", attempt: 1 });
+}, 180_000);
+
+test("a bucket that stays away for longer than STORAGE_GRACE_MS fails the job with its reason, and a retry helps", async () => {
+  await Promise.all(stack.workers.splice(0).map((worker) => worker.stop()));
+  await stack.startWorker({ STORAGE_GRACE_MS: "500" });
+  await wayToBucket.cut();
+  const failed = await api.untilEnded(await submit());
+  expect(failed).toMatchObject({ status: "failed", failure: { code: "storage-unavailable" } });
   await wayToBucket.restore();
   expect((await api.request("POST", `jobs/${failed.id}/retry`)).status).toBe(202);
   expect(await api.untilEnded(failed.id)).toMatchObject({ status: "completed", attempt: 2 });
-  expect((await bytesOf(api, failed.id)).length).toBeGreaterThan(0);
 }, 180_000);
 
-function submit(api: ApiClient): Promise<string> {
+async function serverStates(): Promise<string[]> {
+  const answer = (await (await api.request("GET", "servers")).json()) as { servers: { state: string }[] };
+  return answer.servers.map(({ state }) => state);
+}
+
+function submit(): Promise<string> {
   return api.submit({ type: "workflow", workflow: sleepWorkflow(0.1) });
 }
 
-async function bytesOf(api: ApiClient, jobId: string): Promise<Buffer> {
+async function bytesOf(jobId: string): Promise<Buffer> {
   const [output] = await api.outputs(jobId);
   const response = await fetch(`${stack.url}/api/anime/outputs/${output!.id}`);
   expect(response.status).toBe(200);

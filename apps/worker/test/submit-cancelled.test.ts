@@ -10,6 +10,13 @@ const withUpload = JSON.stringify({
   "1": { class_type: "LoadImage", inputs: { image: `genga/${"ab".repeat(32)}.png` } },
 });
 
+const noStorage = {} as OutputStorage;
+const options = {
+  ...{ previewMethod: "none", postTimeoutMs: 5_000, graceMs: 1_000 },
+  ...{ storageWatch: { isAway: () => Promise.resolve(false), untilWritable: () => Promise.resolve() } },
+  storageGraceMs: 0,
+};
+
 test.each(["before", "during"])(
   "a job that is cancelled %s the wait for more of its lease ends at once, and is not posted",
   async (when) => {
@@ -30,13 +37,7 @@ test.each(["before", "during"])(
       },
     };
     const server = { connector, definitions: null, uploadBytesMax: null, notePost: () => undefined };
-    const options = {
-      storage: {} as OutputStorage,
-      previewMethod: "none",
-      postTimeoutMs: 5_000,
-      graceMs: 1_000,
-    };
-    const isThere = submitPrompt(run, server as unknown as JobServer, options);
+    const isThere = submitPrompt(run, server as unknown as JobServer, { ...options, storage: noStorage });
     await isConnected;
     await new Promise(setImmediate);
     run.requestCancel();
@@ -69,8 +70,7 @@ test.each(["cancelled", "over its queue deadline"])(
       bytesOf: () => Promise.resolve(5),
       read: () => Promise.resolve(Readable.from(["image"])),
     } as Partial<OutputStorage> as OutputStorage;
-    const options = { storage, previewMethod: "none", postTimeoutMs: 5_000, graceMs: 1_000 };
-    expect(await submitPrompt(run, server as unknown as JobServer, options)).toBe(false);
+    expect(await submitPrompt(run, server as unknown as JobServer, { ...options, storage })).toBe(false);
     expect([steps, run.mayStillArrive]).toEqual([["upload"], false]);
   },
 );
@@ -78,9 +78,5 @@ test.each(["cancelled", "over its queue deadline"])(
 test("a job whose queue deadline has passed when it is begun is not sent", async () => {
   const run = aRun({ wasAdopted: false, workflow: withUpload, isLeased: true, expiresInMs: -1 });
   const server = { connector: {}, definitions: null, uploadBytesMax: null } as unknown as JobServer;
-  const options = {
-    ...{ storage: {} as OutputStorage, previewMethod: "none" },
-    ...{ postTimeoutMs: 5_000, graceMs: 1_000 },
-  };
-  expect(await submitPrompt(run, server, options)).toBe(false);
+  expect(await submitPrompt(run, server, { ...options, storage: noStorage })).toBe(false);
 });

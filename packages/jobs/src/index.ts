@@ -121,7 +121,7 @@ export { type PassedOn, type ProgressReport } from "./ports/job-runs.ts";
 export {
   type EndedPrompt,
   type Excess,
-  type FullDisk,
+  type StorageHold,
   type KeeperWork,
   type KeepingStore,
   type ScanPosition,

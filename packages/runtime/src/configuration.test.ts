@@ -75,6 +75,7 @@ describe("the configuration", () => {
       serverRetireMs: 300_000,
       workerStatus: { host: "127.0.0.1", port: 0 },
       stallMs: 900_000,
+      storageGraceMs: 600_000,
       ageingMs: 600_000,
       keeping: {
         retention: { ageMs: null, jobs: null, bytes: null },
@@ -159,6 +160,7 @@ describe("the configuration", () => {
       SUBMISSION_THREAD: "when-needed",
       OTEL_EXPORTER_OTLP_ENDPOINT: "http://collector:4318",
       STALL_MS: "1000",
+      STORAGE_GRACE_MS: "0",
       WORKER_ID: "w-1",
       PUBLIC_URL: "https://Genga.example/studio/",
       TRUSTED_PROXIES: "loopback, 10.0.0.0/8,::1",
@@ -245,6 +247,7 @@ describe("the configuration", () => {
       serverRetireMs: 0,
       workerStatus: { host: "0.0.0.0", port: 9464 },
       stallMs: 1000,
+      storageGraceMs: 0,
       ageingMs: 20_000,
       keeping: {
         retention: { ageMs: 90 * 86_400_000, jobs: 1_000, bytes: 5_000_000 },

@@ -61,6 +61,8 @@ export interface Configuration extends ApiSettings, LimitSettings, ServerSetting
    * An executing prompt without a message for this long has stalled; so has a queue that does not move for this long.
    */
   readonly stallMs: number;
+  /** How long a job waits for a storage that cannot be used. */
+  readonly storageGraceMs: number;
   /** A job that has waited in its priority band for this long moves up, never into `urgent`. */
   readonly ageingMs: number;
   /** How long, and how many, ended jobs and their files are kept. */
@@ -143,8 +145,7 @@ export function readConfiguration(env: Environment): Configuration {
     trustedProxies: values.TRUSTED_PROXIES,
     ...{ corsOrigins: values.CORS_ORIGINS, comfyuiDoorPort: values.COMFYUI_DOOR_PORT },
     databaseUrl: values.DATABASE_URL,
-    redisUrl: values.REDIS_URL,
-    redisPrefix: values.REDIS_PREFIX,
+    ...{ redisUrl: values.REDIS_URL, redisPrefix: values.REDIS_PREFIX },
     ...serversFrom(values),
     dataDir,
     storage: storageOf(values, dataDir),
@@ -161,13 +162,12 @@ export function readConfiguration(env: Environment): Configuration {
     },
     leaseMs: values.LEASE_MS,
     ...{ serverGraceMs: values.SERVER_GRACE_MS, serverRetireMs: values.SERVER_RETIRE_MS },
-    previewMethod: values.PREVIEW_METHOD,
-    ...{ stallMs: values.STALL_MS, ageingMs: values.AGEING_MS },
+    ...{ previewMethod: values.PREVIEW_METHOD, tracesEndpoint: values.OTEL_EXPORTER_OTLP_ENDPOINT },
+    ...{ stallMs: values.STALL_MS, storageGraceMs: values.STORAGE_GRACE_MS, ageingMs: values.AGEING_MS },
     keeping: keepingFrom(values),
     ...{ webhooks: webhooksFrom(values), recycle: recycleFrom(values, env) },
     workerStatus: { host: values.WORKER_HOST, port: values.WORKER_PORT },
     ...{ workerId: values.WORKER_ID, ...apiSettingsFrom(values) },
-    tracesEndpoint: values.OTEL_EXPORTER_OTLP_ENDPOINT,
   };
 }
 
@@ -344,6 +344,7 @@ const environmentSchema = z.object({
     .default("latent2rgb"),
   SERVER_RETIRE_MS: wholeNumber(0, 24 * 60 * minuteMs).default(5 * minuteMs),
   STALL_MS: wholeNumber(1000, 24 * 60 * minuteMs).default(15 * minuteMs),
+  STORAGE_GRACE_MS: wholeNumber(0, 24 * 60 * minuteMs).default(10 * minuteMs),
   ...recycleVariables,
   AGEING_MS: wholeNumber(1000, 30 * 24 * 60 * minuteMs).default(10 * minuteMs),
   ...keepingVariables,

@@ -9,7 +9,7 @@ export interface AskedSources {
   /** How far the latest estimates of runs were off. */
   estimateError: () => Promise<EstimateError>;
   /** The present servers and workers. */
-  farm: () => Promise<Pick<ShownFarm, "workersAlive" | "fullDisks" | "servers" | "pause" | "abandoned">>;
+  farm: () => Promise<Pick<ShownFarm, "workersAlive" | "storageHolds" | "servers" | "pause" | "abandoned">>;
   /** Deliveries to webhooks that wait. */
   countDeliveries: () => Promise<number>;
 }
@@ -107,15 +107,17 @@ function countFarm(registers: Registry[], sources: AskedSources): void {
   const farm = shared(sources.farm);
   const workers = new Gauge({
     name: "genga_workers",
-    help: "Live workers, by whether they begin jobs: full_disk = the disk for outputs is nearly full.",
+    help: "Live workers, by whether they begin jobs: full_disk = the disk for outputs is nearly full, storage_unavailable = it cannot be written to.",
     labelNames: ["state"],
     registers,
     collect: async () => {
       const now = await farm();
       workers.reset();
       if (now === undefined) return;
-      workers.set({ state: "full_disk" }, now.fullDisks.length);
-      workers.set({ state: "working" }, Math.max(0, now.workersAlive - now.fullDisks.length));
+      const away = now.storageHolds.filter(({ fault }) => fault !== null).length;
+      workers.set({ state: "full_disk" }, now.storageHolds.length - away);
+      workers.set({ state: "storage_unavailable" }, away);
+      workers.set({ state: "working" }, Math.max(0, now.workersAlive - now.storageHolds.length));
     },
   });
   const states = new Gauge({

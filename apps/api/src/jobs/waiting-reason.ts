@@ -57,6 +57,8 @@ const inWords: Record<ShownServerState, string> = {
   leaving: "has a worker that takes no new jobs",
   recycling: "is being recycled",
   retiring: "is being retired",
+  "storage-full": "has a worker whose disk for outputs is nearly full",
+  "storage-unavailable": "has a worker that cannot write to the storage for outputs",
   unowned: "has no worker",
   retired: "is retired",
 };
@@ -152,7 +154,7 @@ export class WaitingReasons {
 }
 
 function reasonOfFarm(
-  { pause, workersAlive, fullDisks }: ShownFarm,
+  { pause, workersAlive, storageHolds }: ShownFarm,
   servers: ShownFarm["servers"],
   redisIsAway: boolean,
 ): Said | null {
@@ -167,7 +169,11 @@ function reasonOfFarm(
   if (workersAlive === 0) {
     return { code: "no-worker", message: "No worker is alive: nothing runs until one is started." };
   }
-  if (fullDisks.length >= workersAlive) {
+  if (storageHolds.length >= workersAlive) {
+    if (storageHolds.some(({ fault }) => fault !== null)) {
+      const message = "The storage for outputs cannot be written to: nothing begins until it is back.";
+      return { code: "storage-unavailable", message };
+    }
     const message = "The disk for outputs is nearly full: nothing begins until there is room again.";
     return { code: "storage-full", message };
   }

@@ -24,6 +24,7 @@ export const waitingReasonSchema = z.object({
       "no-worker",
       "tenant-limit",
       "storage-full",
+      "storage-unavailable",
       "farm-paused",
       "lane-paused",
       "dependency",

@@ -45,8 +45,8 @@ function viewOfSummary({
 }
 
 function viewOfFarm(farm: ShownFarm): Pick<AnswerOf<"Queue">, "servers" | "workers"> {
-  const { workersAlive, fullDisks } = farm;
-  return { servers: countServers(farm), workers: { alive: workersAlive, withoutRoom: fullDisks.length } };
+  const { workersAlive, storageHolds } = farm;
+  return { servers: countServers(farm), workers: { alive: workersAlive, withoutRoom: storageHolds.length } };
 }
 
 function viewOfOutlook({ lanes, lanesCount, tenants, servers }: QueueOutlook): AnswerOf<"Queue">["outlook"] {

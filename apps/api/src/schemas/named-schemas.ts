@@ -220,7 +220,9 @@ export const answerSchemas = {
         alive: z.int(),
         withoutRoom: z
           .int()
-          .describe("Workers that begin no jobs, because the disk for outputs is nearly full."),
+          .describe(
+            "Workers that begin no jobs, because the disk for outputs is nearly full or the storage cannot be written to.",
+          ),
       })
       .optional()
       .describe(forOperators),

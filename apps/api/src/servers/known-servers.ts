@@ -21,7 +21,7 @@ export interface KnownServersOptions {
   servers: ServerStore;
   serverSources: Pick<ServerSourcesStore, "addServer" | "removeAdded">;
   upkeep: Pick<ServerUpkeep, "askRecycle">;
-  keeping: Pick<KeepingStore, "listFullDisks">;
+  keeping: Pick<KeepingStore, "listStorageHolds">;
   pauses: FarmStore;
   definitions: Pick<DefinitionsStore, "find">;
   signals: Signals;
@@ -144,13 +144,13 @@ export class KnownServers {
 
   async #readFarm(): Promise<ShownFarm> {
     const { servers, pauses, keeping, leaseMs, retireMs } = this.#options;
-    const [records, workers, pause, fullDisks] = await Promise.all([
+    const [records, workers, pause, storageHolds] = await Promise.all([
       servers.listServers(),
       servers.listRecentWorkers(leaseMs, retireMs),
       pauses.findPause(),
-      keeping.listFullDisks(leaseMs),
+      keeping.listStorageHolds(leaseMs),
     ]);
-    return { ...showFarm(records, workers, pause), fullDisks };
+    return { ...showFarm(records, workers, pause), storageHolds };
   }
 
   /** Workers read the requests of operators once a second; the signal makes them read at once. */

@@ -96,7 +96,7 @@ test("health and the queue count the same servers, and one slot of a server on p
 
 test("a paused farm counts as unavailable, however many workers are alive", () => {
   const pause = { pausedAt: new Date("2026-11-25T12:00:00Z"), pausedBy: "key" };
-  expect(() => describeWorkers({ ...showFarm([server("a")], [], pause), fullDisks: [] })).toThrow(
+  expect(() => describeWorkers({ ...showFarm([server("a")], [], pause), storageHolds: [] })).toThrow(
     "1 alive; the farm is paused since 2026-11-25T12:00:00.000Z",
   );
 });

@@ -1,7 +1,7 @@
 import {
   abandonedServerIds,
   type FarmPause,
-  type FullDisk,
+  type StorageHold,
   liveWorkerIds,
   retiredServerIds,
   type ServerRecord,
@@ -23,8 +23,8 @@ export interface ShownFarm {
   named: readonly Pick<ServerRecord, "id" | "url" | "resolvedFrom">[];
   workers: WorkerRecord[];
   workersAlive: number;
-  /** Full disks of live workers, which claim no jobs until there is room for outputs. */
-  fullDisks: readonly FullDisk[];
+  /** Live workers that claim no jobs, since they could not store outputs. */
+  storageHolds: readonly StorageHold[];
   pause: FarmPause | null;
   /** The ids of servers without an owner that should have one. */
   abandoned: ReadonlySet<string>;
@@ -45,7 +45,7 @@ export function showFarm(
   records: readonly ServerRecord[],
   workers: readonly WorkerRecord[],
   pause: FarmPause | null,
-): Omit<ShownFarm, "fullDisks"> {
+): Omit<ShownFarm, "storageHolds"> {
   const alive = liveWorkerIds(records, workers);
   const retired = retiredServerIds(records, workers);
   const servers = records.flatMap((record): ShownServer[] => {
@@ -105,24 +105,27 @@ export function describeServers(farm: Pick<ShownFarm, "servers">): string {
 
 /** @throws Error when no worker is alive, when none has room for outputs, or when the farm is paused */
 export function describeWorkers(farm: ShownFarm): string {
-  const { workersAlive, fullDisks, pause } = farm;
+  const { workersAlive, storageHolds, pause } = farm;
   if (workersAlive === 0) throw new Error("no worker is alive");
   const text = `${workersAlive} alive`;
   if (pause !== null) throw new Error(`${text}; the farm is paused since ${pause.pausedAt.toISOString()}`);
-  const room = describeFullDisks(farm);
+  const room = describeStorage(farm);
   if (room === null) return text;
-  if (fullDisks.length >= workersAlive) throw new Error(`${text}; ${room}`);
+  if (storageHolds.length >= workersAlive) throw new Error(`${text}; ${room}`);
   return `${text}; ${room}`;
 }
 
 /** `null` = every live worker has room for outputs. */
-function describeFullDisks({ fullDisks }: Pick<ShownFarm, "fullDisks">): string | null {
-  const [fullest] = fullDisks.toSorted((one, other) => one.freeBytes - other.freeBytes);
+function describeStorage({ storageHolds }: Pick<ShownFarm, "storageHolds">): string | null {
+  const away = storageHolds.find(({ fault }) => fault !== null);
+  if (away !== undefined)
+    return `${storageHolds.length} begin nothing, since the storage for outputs cannot be written to (${away.fault})`;
+  const [fullest] = storageHolds.toSorted((one, other) => one.freeBytes - other.freeBytes);
   if (fullest === undefined) return null;
   const megabytes = (bytes: number): string => `${Math.floor(bytes / 1_000_000)} MB`;
   const { freeBytes, wantedBytes } = fullest;
   return (
-    `${fullDisks.length} begin nothing, since the disk for outputs is nearly full ` +
+    `${storageHolds.length} begin nothing, since the disk for outputs is nearly full ` +
     `(${megabytes(freeBytes)} free, ${megabytes(wantedBytes)} wanted)`
   );
 }

@@ -5,7 +5,8 @@ import { LRUCache } from "lru-cache";
 import pRetry from "p-retry";
 import { DependencyOutputError, type InputFile } from "./input-files.ts";
 import { type ServerNames } from "./server-names.ts";
-import { storageRetries } from "./storage-tries.ts";
+import { type StoragePatience } from "./storage-patience.ts";
+import { storageRetries, storageTriesMax } from "./storage-tries.ts";
 
 /** For each server this many files are remembered; one that was forgotten is sent again. */
 const sentMax = 10_000;
@@ -33,6 +34,8 @@ interface SendOptions {
   names: ServerNames;
   /** Files of other jobs, by the names that the graph has for them. */
   inputs?: ReadonlyMap<string, InputFile>;
+  /** Waits for a storage that cannot be used. */
+  patience?: Pick<StoragePatience, "outlasts">;
   /** Half of the first wait between tries. */
   waitMs?: number;
   signal: AbortSignal;
@@ -137,11 +140,11 @@ function uploadOf(name: string): Omit<InputFile, "bytes" | "extension" | "sha256
 /** The timeout for sending one file, which may be a long video, even over a slow line. */
 const sendTimeoutMs = 600_000;
 
-/** Streams the file from the storage to the server. While the storage is unavailable, tries again as often as for an output. */
+/** Streams the file from the storage to the server. While the storage is unavailable, tries again as for an output. */
 async function sendFile(
   { storageKey, mediaType, bytes: knownBytes }: ReturnType<typeof uploadOf> & { bytes?: number },
   place: { subfolder: string; filename: string },
-  { connector, storage, waitMs, signal }: SendOptions,
+  { connector, storage, patience, waitMs, signal }: SendOptions,
 ): Promise<UploadedImage> {
   const sendOnce = async (): Promise<UploadedImage> => {
     let fault: unknown;
@@ -160,9 +163,15 @@ async function sendFile(
       throw fault === undefined ? error : asStorageError(fault, storageKey);
     }
   };
+  let tries = 0;
   return await pRetry(sendOnce, {
     ...storageRetries({ waitMs, signal }),
-    shouldRetry: ({ error }) => error instanceof StorageError && error.retryable,
+    retries: Infinity,
+    shouldRetry: async ({ error }) => {
+      if (!(error instanceof StorageError) || !error.retryable) return false;
+      tries = (await patience?.outlasts(error)) === true ? 0 : tries + 1;
+      return tries < storageTriesMax;
+    },
   });
 }
 

@@ -1,6 +1,6 @@
 import { type Options } from "p-retry";
 
-/** How often one file is tried while the server or the storage does not answer. */
+/** How often one file is tried while the server or the storage answers with errors. */
 export const storageTriesMax = 5;
 
 /**

@@ -18,6 +18,7 @@ import { renameInMetadata, requireWhole, stripMetadata } from "@genga/storage";
 import { type OutputOptions } from "@genga/workflows";
 import pRetry from "p-retry";
 import { type ServerNames } from "./server-names.ts";
+import { type StoragePatience } from "./storage-patience.ts";
 import { storageRetries, storageTriesMax } from "./storage-tries.ts";
 
 /** The largest output. */
@@ -54,6 +55,8 @@ interface StoreOutputsOptions {
   mayMiss?: boolean;
   /** How long a file is waited for that the server does not serve. */
   graceMs: number;
+  /** Waits for a storage that cannot be used. */
+  patience?: Pick<StoragePatience, "outlasts">;
   /** Half of the first wait between tries. */
   waitMs?: number;
   signal: AbortSignal;
@@ -128,21 +131,28 @@ async function storeFile(
   };
   let failingSince: number | null = null;
   let missingTries = 0;
+  let tries = 0;
   try {
     return await pRetry(storeOnce, {
       ...storageRetries({ waitMs, signal }),
       retries: Infinity,
-      shouldRetry: ({ error, attemptNumber }) => {
+      shouldRetry: async ({ error }) => {
         signal.throwIfAborted();
         if (orText !== undefined && isMissing(error)) {
           // A proxy in front of the server may answer 404 while the server restarts.
           missingTries += 1;
           return reference.orText === undefined && missingTries < options.missingTriesMax;
         }
+        if ((await options.patience?.outlasts(error)) === true) {
+          tries = 0;
+          failingSince = null;
+          return true;
+        }
+        tries += 1;
         failingSince ??= performance.now();
         // The prompt is finished, so a server that is unavailable is waited for.
         const isWorthWaiting = isAway(error) && performance.now() - failingSince < graceMs;
-        return isWorthWaiting || (attemptNumber < storageTriesMax && mayHelpToRepeat(error));
+        return isWorthWaiting || (tries < storageTriesMax && mayHelpToRepeat(error));
       },
     });
   } catch (error) {

@@ -10,6 +10,7 @@ import {
   poisonCode,
   takenBackCode,
 } from "@genga/jobs";
+import { SavingCancelled } from "../files/storage-patience.ts";
 import { ExtraDataError } from "./extra-data.ts";
 import { failureOf, failureOfPrompt } from "./job-failure.ts";
 import { RunStopped, type RunStop } from "./run.ts";
@@ -76,6 +77,7 @@ export function endOf(
     endAfterFailure(job, failure, { wasExecuting: hasCrashed, mayRunElsewhere, random });
   switch (outcome.kind) {
     case "broke":
+      if (outcome.error instanceof SavingCancelled) return { kind: "cancelled" };
       return after(failureOf(outcome.error), false, outcome.mayRunElsewhere);
     case "server-lost": {
       // A server that still answers did not crash because of a prompt that it has sent no message about.

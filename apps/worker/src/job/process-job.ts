@@ -1,6 +1,7 @@
 import { type DoorMessageGiver, traceIdOf } from "@genga/jobs";
 import { type Logger, type Tracing } from "@genga/runtime";
 import { DoorRelay } from "../door/door-relay.ts";
+import { type StoragePatienceOptions } from "../files/storage-patience.ts";
 import { type KnownDurations } from "../durations/known-durations.ts";
 import { type LaneMeasures } from "../lanes/lane-measures.ts";
 import { hasLetGo, type PromptEnd, serverVerdict } from "./job-end.ts";
@@ -28,6 +29,9 @@ export interface ProcessJobOptions extends EndJobOptions, RefusalOptions, TakeBa
   postTimeoutMs: number;
   /** Of prompts that do not say it themselves. */
   previewMethod: string;
+  storageWatch: StoragePatienceOptions["watch"];
+  /** How long a job waits for a storage that cannot be used. */
+  storageGraceMs: number;
   /** Gets how long each finished execution took. */
   measures: Pick<LaneMeasures, "note">;
   durations: Pick<KnownDurations, "find" | "note">;

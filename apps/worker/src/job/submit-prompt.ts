@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { ComfyUIError, prepareForSubmission, type Workflow, wrapLists } from "@genga/comfyui";
 import { type OutputStorage } from "@genga/jobs";
 import { fileOfInput } from "../files/input-files.ts";
+import { StoragePatience, type StoragePatienceOptions } from "../files/storage-patience.ts";
 import { sendUploads } from "../files/send-uploads.ts";
 import { type JobServer } from "./job-server.ts";
 import { unexplainedRefusal } from "./refusal.ts";
@@ -18,6 +19,9 @@ export interface LookupOptions {
 
 export interface SubmitOptions extends LookupOptions {
   storage: OutputStorage;
+  storageWatch: StoragePatienceOptions["watch"];
+  /** How long a job waits for a storage that cannot be used. */
+  storageGraceMs: number;
   /**
    * The way in which the server shall make previews of this prompt, unless the job says it. Most servers send none unless they are
    * asked.
@@ -80,7 +84,7 @@ interface PreparedPrompt {
 async function preparePrompt(
   run: Run,
   server: JobServer,
-  { storage, previewMethod, postTimeoutMs }: SubmitOptions,
+  { storage, storageWatch, storageGraceMs, previewMethod, postTimeoutMs }: SubmitOptions,
   signal: AbortSignal,
 ): Promise<PreparedPrompt> {
   const { connector } = server;
@@ -90,7 +94,9 @@ async function preparePrompt(
   const inputs = new Map(
     run.leased.inputs.map((input) => [input.name, fileOfInput(input, server.uploadBytesMax)]),
   );
-  const sending = { inputs, connector, storage, names: run.names, signal };
+  const limits = { watch: storageWatch, storageGraceMs, signal, cancelSignal: run.cancelSignal };
+  const patience = new StoragePatience(limits);
+  const sending = { inputs, connector, storage, patience, names: run.names, signal };
   const withUploads = await sendUploads(run.workflow, sending);
   const objectInfo = server.definitions?.objectInfo ?? {};
   // A graph that was accepted while no server was known still has lists that servers would take for links.

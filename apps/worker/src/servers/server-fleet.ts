@@ -14,6 +14,7 @@ import { type OutageGuard } from "../timing/outage-guard.ts";
 import { type FleetSources, namedByRow, NamedServers } from "./named-servers.ts";
 import { OwnedServer } from "./owned-server.ts";
 import { ServerCredentials } from "./server-credentials.ts";
+import { holdForStorage, type StorageProblem } from "./storage-hold.ts";
 
 export interface ServerFleetOptions {
   workerId: string;
@@ -63,6 +64,7 @@ export class ServerFleet {
   #liveWorkers = 1;
   #nextLookBehind = Number.NEGATIVE_INFINITY;
   #isLeaving = false;
+  #storage: StorageProblem | null = null;
   #renewedAt = performance.now();
   /** The same by the wall clock, which goes on while the machine sleeps. */
   #renewedOn = Date.now();
@@ -162,6 +164,12 @@ export class ServerFleet {
   setLeaving(isLeaving: boolean): void {
     this.#isLeaving = isLeaving;
     for (const server of this.owned) server.hold("leaving", isLeaving ? leavingReason : null);
+  }
+
+  /** Gives the owned servers no new work while their outputs could not be stored; `null` ends that. */
+  setStorage(problem: StorageProblem | null): void {
+    this.#storage = problem;
+    for (const server of this.owned) holdForStorage(server, problem);
   }
 
   /** Reads which servers operators have drained or resumed, and which labels they have now. */
@@ -301,6 +309,7 @@ export class ServerFleet {
     });
     this.#owned.set(record.id, server);
     if (this.#isLeaving) server.hold("leaving", leavingReason);
+    if (this.#storage !== null) holdForStorage(server, this.#storage);
     // The hook that its last owner began may still run.
     if (isBeingRecycled) server.hold("recycling", "Recycling: its last worker began it.");
     if (namedNow() === undefined) this.#retire(server);

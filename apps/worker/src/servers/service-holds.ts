@@ -2,7 +2,16 @@ import { type ServerState, takesWork } from "@genga/jobs";
 import { type ServerHealth } from "./server-health.ts";
 
 /** Why a server that is well gets no new work. */
-export type Hold = Extract<ServerState, "leaving" | "recycling" | "retiring">;
+export type Hold = (typeof holds)[number];
+
+/** The first one that a server has is shown. */
+const holds = [
+  "retiring",
+  "recycling",
+  "leaving",
+  "storage-unavailable",
+  "storage-full",
+] as const satisfies ServerState[];
 
 /** What keeps one server from getting new work, besides its health: an operator's drain, and holds, each with its reason. */
 export class ServiceHolds {
@@ -44,7 +53,7 @@ export class ServiceHolds {
     reason: string | null;
   } {
     if (!takesWork(state)) return { state, reason };
-    for (const hold of ["retiring", "recycling", "leaving"] as const) {
+    for (const hold of holds) {
       const held = this.#reasons.get(hold);
       if (held !== undefined) return { state: hold, reason: held };
     }

@@ -1,9 +1,9 @@
 import { partialFileAgeMs } from "@genga/jobs";
 import { type Dependencies } from "../dependencies.ts";
-import { DiskWatch } from "./disk-watch.ts";
 import { EndedPrompts } from "../servers/ended-prompts.ts";
 import { Keeper } from "./keeper.ts";
 import { type OwnedServer } from "../servers/owned-server.ts";
+import { StorageWatch, type StorageWatchOptions } from "./storage-watch.ts";
 import { startTicker } from "../timing/ticker.ts";
 
 const intervalMs = 1_000;
@@ -11,15 +11,15 @@ const partialFilesIntervalMs = 10 * 60_000;
 
 /** The maintenance that a worker does besides its jobs, so that tables, disks and servers' histories do not fill up. */
 export class HouseKeeping {
-  readonly disk: DiskWatch;
+  readonly storage: StorageWatch;
   readonly endedPrompts: EndedPrompts;
   readonly #keeper: Keeper;
   readonly #with: Dependencies;
 
-  /** @param options.onRoom called when the disk has enough free space again */
+  /** @param options.onStorage called when outputs cannot be stored, and when they can again (`null`) */
   constructor(
     dependencies: Dependencies,
-    options: { servers: () => readonly OwnedServer[]; onRoom: () => void },
+    options: { servers: () => readonly OwnedServer[]; onStorage: StorageWatchOptions["onChange"] },
   ) {
     const {
       keeping: store,
@@ -34,8 +34,8 @@ export class HouseKeeping {
       log,
     } = dependencies;
     this.#with = dependencies;
-    this.disk = new DiskWatch({
-      ...{ workerId, storage, store, log, onRoom: options.onRoom },
+    this.storage = new StorageWatch({
+      ...{ workerId, storage, store, log, onChange: options.onStorage },
       wantedBytes: settings.keeping.diskFreeBytes,
     });
     this.endedPrompts = new EndedPrompts({ store, servers: options.servers, log });
@@ -51,8 +51,13 @@ export class HouseKeeping {
   /** @returns functions that stop the maintenance */
   start(): (() => Promise<void>)[] {
     const { log, settings } = this.#with;
+    const storageIntervalMs = settings.leaseMs / 3;
     return [
-      startTicker({ name: "disk", intervalMs: settings.leaseMs / 3, tick: () => this.disk.tick(), log }),
+      startTicker({ name: "storage", intervalMs: storageIntervalMs, tick: () => this.storage.check(), log }),
+      startTicker({
+        ...{ name: "record of the storage", intervalMs: storageIntervalMs, log },
+        tick: () => this.storage.record(),
+      }),
       startTicker({ name: "keeping", intervalMs, tick: () => this.#keeper.tick(), log }),
       () => this.#keeper.stop(),
       startTicker({ name: "ended prompts", intervalMs, tick: () => this.endedPrompts.tick(), log }),

@@ -1,7 +1,7 @@
 import {
   type EndedPrompt,
   type Excess,
-  type FullDisk,
+  type StorageHold,
   type KeeperWork,
   type KeepingStore,
   type ScanPosition,
@@ -14,7 +14,7 @@ import { withMappedErrors } from "../connection/database-errors.ts";
 import { type PrismaClient } from "../generated/client.ts";
 import { removeUnusedLanes } from "../lanes/remove-lanes.ts";
 import { forgetEndCounts } from "./count-ends.ts";
-import { listFullDisks, noteFullDisk, noteRoom } from "./full-disks.ts";
+import { listStorageHolds, noteStorageHold, noteStorageFree } from "./storage-holds.ts";
 import { forgetKeys } from "./forget-keys.ts";
 import { findKeeperWork } from "./find-keeper-work.ts";
 import { foldCounts } from "./fold-counts.ts";
@@ -100,16 +100,16 @@ export class PrismaKeepingStore implements KeepingStore {
     return withMappedErrors(() => removeUnusedLanes(this.#database, unusedMs, limit));
   }
 
-  noteFullDisk(disk: FullDisk): Promise<void> {
-    return withMappedErrors(() => noteFullDisk(this.#database, disk));
+  noteStorageHold(disk: StorageHold): Promise<void> {
+    return withMappedErrors(() => noteStorageHold(this.#database, disk));
   }
 
-  noteRoom(workerId: string): Promise<void> {
-    return withMappedErrors(() => noteRoom(this.#database, workerId));
+  noteStorageFree(workerId: string): Promise<void> {
+    return withMappedErrors(() => noteStorageFree(this.#database, workerId));
   }
 
-  listFullDisks(withinMs: number): Promise<FullDisk[]> {
-    return withMappedErrors(() => listFullDisks(this.#database, withinMs));
+  listStorageHolds(withinMs: number): Promise<StorageHold[]> {
+    return withMappedErrors(() => listStorageHolds(this.#database, withinMs));
   }
 
   listPendingRemovals(limit: number): Promise<RemovedJob[]> {

@@ -40,11 +40,14 @@ export interface Overdue {
   bytes: number;
 }
 
-/** A worker's disk for outputs has less free space than it needs; the worker claims no jobs meanwhile. */
-export interface FullDisk {
+/** A worker could not store outputs, and claims no jobs meanwhile. */
+export interface StorageHold {
   workerId: string;
+  /** Of the disk; 0 = not known. */
   freeBytes: number;
   wantedBytes: number;
+  /** Why its storage cannot be written to; `null` = the disk has less free space than it needs. */
+  fault: string | null;
 }
 
 /** How many unused rows were removed. */
@@ -136,10 +139,10 @@ export interface KeepingStore {
 
   // ── room on disks ──────────────────────────────────────────────────────────────────────────────────────────────
   /** Records a full disk. To be repeated while the disk is full. */
-  noteFullDisk(disk: FullDisk): Promise<void>;
-  noteRoom(workerId: string): Promise<void>;
+  noteStorageHold(disk: StorageHold): Promise<void>;
+  noteStorageFree(workerId: string): Promise<void>;
   /** The disks that were recorded as full within `withinMs`. */
-  listFullDisks(withinMs: number): Promise<FullDisk[]>;
+  listStorageHolds(withinMs: number): Promise<StorageHold[]>;
 
   // ── tickets and files ──────────────────────────────────────────────────────────────────────────────────────────
   /** Up to `limit` removed jobs whose tickets and files are due to be removed. */

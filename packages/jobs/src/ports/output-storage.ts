@@ -73,6 +73,8 @@ export interface OutputStorage {
    * files.
    */
   freeBytes(): Promise<number>;
+  /** Tries whether files can be stored now, and read and removed again. @throws StorageError why not */
+  assertWritable(): Promise<void>;
   /** Removes partial files that were not written to for `olderThanMs`. @returns how many */
   sweepPartialFiles(olderThanMs: number): Promise<number>;
 }

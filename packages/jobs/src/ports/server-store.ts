@@ -8,10 +8,13 @@ export const serverStates = [
   "denied",
   "wedged",
   "failing",
-  // Well, and gets no new work: its worker drains, it is being recycled, or no source names it any more.
+  // Well, and gets no new work: its worker drains, it is being recycled, no source names it any more, or its worker could
+  // not store outputs.
   "leaving",
   "recycling",
   "retiring",
+  "storage-full",
+  "storage-unavailable",
 ] as const;
 export type ServerState = (typeof serverStates)[number];
 

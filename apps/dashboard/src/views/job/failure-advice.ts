@@ -137,6 +137,10 @@ const byCode: Readonly<Record<string, Advice>> = {
     meaning: "The outputs could not be stored.",
     advice: `The disk or bucket for outputs may be full or away. ${askOperator}`,
   },
+  "storage-refused": {
+    meaning: "The storage refused the outputs.",
+    advice: askOperator,
+  },
 };
 
 /** For codes of a newer Genga. */

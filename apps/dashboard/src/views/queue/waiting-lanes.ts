@@ -34,7 +34,7 @@ export function obstacles({ pausedSince, servers, workers, outlook, counts }: Qu
     workers !== undefined &&
       workers.alive > 0 &&
       workers.withoutRoom >= workers.alive &&
-      "The disks of all workers are nearly full. Free some space: they go on by themselves.",
+      "No worker can store outputs: the disk is nearly full, or the storage is away. Once there is room, they go on by themselves.",
     servers?.total === 0 && "No server is known. Name your ComfyUI servers in COMFYUI_URLS.",
     servers !== undefined &&
       servers.total > 0 &&

@@ -20,6 +20,14 @@ export const serverStates: Record<Server["state"], ShownState> = {
   unreachable: { colour: "red", text: "It does not answer. Its worker tries again all the time." },
   denied: { colour: "red", text: "It refuses the credentials that its worker sends." },
   wedged: { colour: "red", text: "It answers, but its prompt does not go on." },
+  "storage-unavailable": {
+    colour: "red",
+    text: "It is well, but its worker cannot write to the storage for outputs. It goes on by itself.",
+  },
+  "storage-full": {
+    colour: "red",
+    text: "It is well, but the disk on which its worker stores outputs is nearly full. With room it goes on by itself.",
+  },
   failing: {
     colour: "orange",
     text: "Too many jobs failed on it one after the other. It is tried again after a while.",
