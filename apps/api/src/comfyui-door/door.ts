@@ -22,7 +22,7 @@ import { serverError, type ServerRefusal } from "./server-refusal.ts";
  */
 export async function openDoor(
   parts: DoorParts,
-  settings: Pick<ServiceConfiguration, "host" | "corsOrigins" | "trustedProxies">,
+  settings: Pick<ServiceConfiguration, "host" | "corsOrigins" | "trustedProxies" | "publicUrl">,
   port: number,
 ): Promise<ListeningServer> {
   const access = new DoorAccess({ access: parts.access, corsOrigins: settings.corsOrigins });
@@ -45,7 +45,11 @@ export async function openDoor(
 function createDoorApp(
   parts: DoorParts,
   access: DoorAccess,
-  { corsOrigins, trustedProxies }: Pick<ServiceConfiguration, "corsOrigins" | "trustedProxies">,
+  {
+    corsOrigins,
+    trustedProxies,
+    publicUrl,
+  }: Pick<ServiceConfiguration, "corsOrigins" | "trustedProxies" | "publicUrl">,
 ): Express {
   const app = express();
   app.disable("x-powered-by");
@@ -53,6 +57,7 @@ function createDoorApp(
   app.enable("strict routing");
   app.set("query parser", "simple");
   app.set("trust proxy", [...trustedProxies]);
+  app.set("address of the page", publicUrl);
   app.use(logRequests(parts.log, parts.metrics), headers(parts.leaving));
   app.use(allowOrigins(corsOrigins, doorRoutes));
   for (const route of doorRoutes) {
