@@ -240,6 +240,21 @@ describe("exit codes tell a script", () => {
   });
 });
 
+test("nothing that a terminal obeys is written, whoever answers at the address", async () => {
+  const id = "\u001b]52;c;ZXZpbA==\u0007";
+  const url = await answering((path, response) => {
+    response.end(JSON.stringify(path.endsWith("/keys") ? { key: id } : { id, status: "queued", links: {} }));
+  });
+  for (const args of [
+    ["submit", "--prompt", "x"],
+    ["keys", "create", "a", "--tenant", "b"],
+    ["rerun", "x"],
+  ]) {
+    const ran = await genga([...args, "--url", url], { env });
+    expect(ran).toMatchObject({ code: 0, out: "\\u001b]52;c;ZXZpbA==\\u0007\n" });
+  }
+});
+
 describe("a login", () => {
   test("is readable for its user alone, is refused otherwise, and can be forgotten", async () => {
     const own = { GENGA_CONFIG: join(folder, "own", "login.json") };

@@ -24,8 +24,9 @@ export class Terminal {
     this.line(safeJson(value));
   }
 
+  /** Safe texts stay as they are; an id or a key may come from something else than Genga. */
   line(text: string): void {
-    if (!this.out.destroyed) this.out.write(`${text}\n`);
+    if (!this.out.destroyed) this.out.write(`${safeText(text)}\n`);
   }
 
   /** What is not a result: how far something is, warnings. */
