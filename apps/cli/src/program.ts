@@ -5,6 +5,7 @@ import { z } from "zod";
 import { type Surroundings } from "./command-context.ts";
 import { addActing } from "./commands/act.ts";
 import { addBatches } from "./commands/batches.ts";
+import { addExamples } from "./commands/examples.ts";
 import { addFarm } from "./commands/farm.ts";
 import { addGet } from "./commands/get.ts";
 import { addKeys } from "./commands/keys.ts";
@@ -46,6 +47,7 @@ export function createProgram(surroundings: Surroundings): Command {
   addKeys(program, surroundings);
   addLogin(program, surroundings);
   addMcp(program, surroundings);
+  addExamples(program);
   tab(program, { completionCommandName: "completion" });
   return program;
 }

@@ -22,7 +22,7 @@ export function addActing(program: Command, surroundings: Surroundings): void {
       .argument("<ids...>", "of jobs or batches")
       .addHelpText(
         "after",
-        `\nExample:\n  genga ls --status ${status} --json | jq -r '.jobs[].id' | xargs genga ${name}`,
+        `\nExample:\n  genga ls --status ${status} --json | jq -r '.jobs[].id' | xargs -r genga ${name}`,
       )
       .action(async (ids: string[], _options: unknown, command: Command) => {
         surroundings.exitWith(await actOn(ids, name, await contextOf(command, surroundings)));

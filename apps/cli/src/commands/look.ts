@@ -45,7 +45,7 @@ export function addLooking(program: Command, surroundings: Surroundings): void {
     .option("--cursor <cursor>", "go on where the list before ended")
     .addHelpText(
       "after",
-      "\nExample:\n  genga ls --status failed --json | jq -r '.jobs[].id' | xargs genga retry",
+      "\nExample:\n  genga ls --status failed --json | jq -r '.jobs[].id' | xargs -r genga retry",
     )
     .action(async ({ limit, ...filter }: ListOptions, command: Command) => {
       const { client, terminal, signal } = await contextOf(command, surroundings);
