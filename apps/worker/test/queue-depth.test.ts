@@ -238,7 +238,8 @@ describe("a lane of short jobs", () => {
   }, 180_000);
 
   test("has more prompts on a server than it has slots, at most 16, but no further ones behind a long job", async () => {
-    const { jobIds, long, waiting } = await deepQueueBehindLongOne(4);
+    // A busy machine takes seconds until two cancels are recorded, and they wait only while the long job goes on.
+    const { jobIds, long, waiting } = await deepQueueBehindLongOne(15);
     expect(waiting.length).toBeLessThan(16);
     const cancelled = waiting.slice(1, 3);
     for (const id of cancelled) await api.cancel(id);
@@ -249,7 +250,7 @@ describe("a lane of short jobs", () => {
       1,
     );
     // The two places were free while the long job went on.
-    expect(await claimedSince(since, long, 3)).toBe(0);
+    expect(await claimedSince(since, long, 14)).toBe(0);
     await expectOneExecutionEach();
   }, 180_000);
 
