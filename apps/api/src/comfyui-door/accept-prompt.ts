@@ -19,12 +19,12 @@ import { RefusedError } from "../http/problem-document.ts";
 import { type KnownServers } from "../servers/known-servers.ts";
 import { type JobCommands } from "../submissions/job-commands.ts";
 import { coerceInputs } from "./coerce-inputs.ts";
-import { emptyErrors, refusalOfGraph } from "./node-errors.ts";
+import { refusalOfGraph, toldOfNodes } from "./node-errors.ts";
 import { nextNumber, shownNumber } from "./prompt-number.ts";
 import { isNode, noOutputs, readPrompt, type ReadPrompt } from "./read-prompt.ts";
 import { type RefusedGraph } from "./refused-graph.ts";
 import { rewriteGraph, withoutRewrites } from "./rewrite-graph.ts";
-import { PromptRefusedError, serverError, type NodeErrors, type ServerRefusal } from "./server-refusal.ts";
+import { PromptRefusedError, serverError, type ServerError, type ServerRefusal } from "./server-refusal.ts";
 import { isNewer, newestFirst } from "./server-version.ts";
 
 export interface PromptParts {
@@ -209,18 +209,19 @@ async function createPrompt(
   }
 }
 
+/** Of more missing files nothing is said, as the judge of graphs does. */
+const missingShownMax = 100;
+
 function refusalOfFiles(
   missing: Awaited<ReturnType<typeof rewriteGraph>>["missing"],
   refused: RefusedGraph,
 ): PromptRefusedError {
-  const nodeErrors: Record<string, NodeErrors> = {};
-  for (const { nodeId, error } of missing) {
-    nodeErrors[nodeId] ??= emptyErrors(nodeId, refused);
-    nodeErrors[nodeId].errors.push(error);
-  }
+  const errorsOf = new Map<string, ServerError[]>();
+  for (const { nodeId, error } of missing.slice(0, missingShownMax))
+    errorsOf.set(nodeId, [...(errorsOf.get(nodeId) ?? []), error]);
   return new PromptRefusedError(
     serverError("prompt_outputs_failed_validation", "Prompt outputs failed validation"),
-    nodeErrors,
+    toldOfNodes(errorsOf, refused),
   );
 }
 

@@ -40,41 +40,63 @@ function validationFailed(details = ""): ServerError {
 }
 
 function nodeErrorsOf(problems: readonly JobProblem[], refused: RefusedGraph): ServerRefusal["node_errors"] {
-  const nodeErrors: Record<string, NodeErrors> = {};
+  const errorsOf = new Map<string, ServerError[]>();
   for (const problem of problems) {
     const { nodeId = "" } = problem;
     const exception = exceptionOf(problem, refused);
-    nodeErrors[nodeId] ??= emptyErrors(nodeId, refused);
+    const known = errorsOf.get(nodeId) ?? [];
     // A server stops judging the node there.
-    if (exception !== undefined) nodeErrors[nodeId].errors = [exception];
-    else if (!nodeErrors[nodeId].errors.some(isException))
-      nodeErrors[nodeId].errors.push(errorOf(problem, refused));
+    if (exception !== undefined) errorsOf.set(nodeId, [exception]);
+    else if (!known.some(isException)) errorsOf.set(nodeId, [...known, errorOf(problem, refused)]);
   }
-  return nodeErrors;
+  return toldOfNodes(errorsOf, refused);
 }
 
-/** What is said of a node before its errors are. */
-export function emptyErrors(nodeId: string, { graph, outputNodes }: RefusedGraph): NodeErrors {
-  const node = graph[nodeId];
-  const dependent = outputNodes.filter((id) => isAbove(nodeId, id, graph));
-  return { errors: [], dependent_outputs: dependent, class_type: classOf(node) ?? "" };
+/** Errors by node, in the form of a server. Nodes may have any name, also one that every object has, such as `constructor`. */
+export function toldOfNodes(
+  errorsOf: ReadonlyMap<string, ServerError[]>,
+  { graph, outputNodes }: RefusedGraph,
+): ServerRefusal["node_errors"] {
+  const consumers = consumersIn(graph);
+  let characters = 0;
+  return Object.fromEntries(
+    [...errorsOf].map(([nodeId, errors]): [string, NodeErrors] => {
+      const affected = affectedBy(nodeId, consumers);
+      const dependent = outputNodes.filter((id) => {
+        if (!affected.has(id) || characters > dependentCharactersMax) return false;
+        characters += id.length;
+        return true;
+      });
+      return [nodeId, { errors, dependent_outputs: dependent, class_type: classOf(graph[nodeId]) ?? "" }];
+    }),
+  );
 }
 
-/** Whether the output node is this node, or takes what it makes. */
-function isAbove(nodeId: string, outputId: string, graph: Record<string, unknown>): boolean {
-  const [seen, waiting] = [new Set<string>(), [outputId]];
-  for (let id = waiting.pop(); id !== undefined; id = waiting.pop()) {
-    if (id === nodeId) return true;
-    if (seen.has(id)) continue;
-    seen.add(id);
-    const node = graph[id];
+/** Of the names of outputs that errors affect: an output may stand at each node with an error. */
+const dependentCharactersMax = 1_000_000;
+
+/** By node the nodes that take its results. */
+function consumersIn(graph: Record<string, unknown>): Map<string, string[]> {
+  const consumers = new Map<string, string[]>();
+  for (const [id, node] of Object.entries(graph)) {
     if (!isNode(node)) continue;
     for (const value of Object.values(node.inputs)) {
       const link = linkOf(value);
-      if (link !== undefined) waiting.push(link.nodeId);
+      if (link === undefined) continue;
+      const known = consumers.get(link.nodeId);
+      if (known === undefined) consumers.set(link.nodeId, [id]);
+      else known.push(id);
     }
   }
-  return false;
+  return consumers;
+}
+
+/** This node, and all nodes that need what it makes. */
+function affectedBy(nodeId: string, consumers: ReadonlyMap<string, readonly string[]>): Set<string> {
+  // A set goes on with what is added to it meanwhile.
+  const affected = new Set([nodeId]);
+  for (const id of affected) for (const consumer of consumers.get(id) ?? []) affected.add(consumer);
+  return affected;
 }
 
 function missingClass({ nodeId = "" }: JobProblem, { graph, isNewer }: RefusedGraph): ServerError {
@@ -103,23 +125,34 @@ function missingClass({ nodeId = "" }: JobProblem, { graph, isNewer }: RefusedGr
 
 function cycleRefusal({ nodeId = "" }: JobProblem, refused: RefusedGraph): PromptRefusedError {
   if (!refused.isNewer) return new PromptRefusedError(validationFailed());
-  const ring = ringOf(firstOfRing(nodeId, refused), refused.graph);
-  const named = [...ring, ring[0] ?? nodeId].map((id) => {
+  const whole = ringOf(firstOfRing(nodeId, refused), refused.graph);
+  // Each error names all of them, so what is told grows with the square of their number.
+  const ring = whole.slice(0, ringShownMax);
+  const named = [...ring, whole[0] ?? nodeId].map((id) => {
     const node = refused.graph[id];
-    return `${id} (${isNode(node) ? node.class_type : ""})`;
+    return `${shown(id)} (${isNode(node) ? shown(node.class_type) : ""})`;
   });
-  const nodeErrors = Object.fromEntries(
+  if (whole.length > ring.length) named.splice(-1, 0, "...");
+  const details = named.join(" -> ");
+  const errorsOf = new Map(
     ring.map((id) => {
-      const info = { node_id: id, cycle_nodes: ring };
-      const details = named.join(" -> ");
+      const info = { node_id: id, cycle_nodes: ring.map(shown) };
       const error = serverError("dependency_cycle", "Dependency cycle detected", {
         details,
         extra_info: info,
       });
-      return [id, { ...emptyErrors(id, refused), errors: [error] }];
+      return [id, [error]];
     }),
   );
-  return new PromptRefusedError(validationFailed(), nodeErrors);
+  return new PromptRefusedError(validationFailed(), toldOfNodes(errorsOf, refused));
+}
+
+/** Nodes of a longer ring are left out of the refusal. */
+const ringShownMax = 100;
+
+/** A name that stands in many places: names in a graph may be megabytes long. */
+function shown(name: string): string {
+  return name.slice(0, 200);
 }
 
 /** The node of the ring through this one that a server comes to first, from the outputs. */
