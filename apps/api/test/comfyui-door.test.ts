@@ -586,6 +586,10 @@ describe("a file", () => {
       .raw()
       .toBuffer({ resolveWithObject: true });
     expect(data[3]).toBe(128);
+    const marked = JSON.stringify({ filename: "masked.png [input]", subfolder: "clipspace" });
+    const second = form({ original_ref: marked, subfolder: "clipspace" }, mask, "again.png");
+    expect((await ask("/upload/mask", { method: "POST", body: second })).status).toBe(200);
+    expect((await ask("/view?filename=again.png&type=input&subfolder=clipspace")).status).toBe(200);
     expect((await ask("/upload/mask", { method: "POST", body: form({}, mask) })).status).toBe(400);
   });
 });

@@ -253,10 +253,12 @@ function readReference(text: string | undefined): DoorFileName | undefined {
     const { filename, subfolder = "", type = "output" } = said ?? {};
     if (typeof filename !== "string" || typeof subfolder !== "string" || typeof type !== "string")
       return undefined;
-    const [folder, known] = [readSubfolder(subfolder), typeOf(type)];
-    return folder === undefined || known === undefined || !isFileName(filename)
+    // The second mask of a picture names the first one as its loader does: `x.png [input]`.
+    const { name, type: annotated } = splitAnnotation(filename);
+    const [folder, known] = [readSubfolder(subfolder), annotated ?? typeOf(type)];
+    return folder === undefined || known === undefined || !isFileName(name)
       ? undefined
-      : { type: known, subfolder: folder, name: filename };
+      : { type: known, subfolder: folder, name };
   } catch {
     return undefined;
   }
