@@ -40,8 +40,9 @@ test("a tenant that spreads its flood over ten lanes gets as many turns as one w
   );
   const first = rows.slice(0, 30);
   const turns = first.filter(({ name }) => name === "other").length;
-  expect(turns).toBeGreaterThanOrEqual(13);
-  expect(turns).toBeLessThanOrEqual(17);
+  // Half of them, or about 3 if each lane had a turn. What jobs take counts, and that varies on a busy machine.
+  expect(turns).toBeGreaterThanOrEqual(11);
+  expect(turns).toBeLessThanOrEqual(19);
   expect(new Set(first.map(({ lane }) => lane)).size).toBe(11);
 }, 180_000);
 
