@@ -32,6 +32,7 @@ import {
 import { checkRequired } from "./missing-inputs.ts";
 import { checksItself, ownVerdict } from "./self-checked-inputs.ts";
 import { checkFormatWidgets, formatWidgetsOf } from "./video-combine-widgets.ts";
+import { wrappedLinkOf } from "./wrapped-links.ts";
 import { linkOf, type Workflow, type WorkflowNode } from "../graph/workflow.ts";
 
 export interface NodeInContext {
@@ -103,10 +104,13 @@ interface InputContext extends NodeInContext {
   hintAt: (input: string) => string;
 }
 
+/** An input whose type cannot be read is of none of the types whose values the server converts. */
+const unreadableSpec: InputSpec = ["*"];
+
 function checkInput(context: InputContext, input: string, value: unknown): Verdict {
   const { definition, live, node, workflow, objectInfo } = context;
   if (definition.unreadableInputs.has(input)) {
-    const deadly = checkDeadlyLink(value, context);
+    const deadly = checkDeadlyLink(wrappedLinkOf(value, unreadableSpec) ?? value, context);
     return deadly.error === undefined
       ? { notChecked: "the server describes the input in a way that Genga does not know" }
       : deadly;
@@ -116,6 +120,8 @@ function checkInput(context: InputContext, input: string, value: unknown): Verdi
   if (Array.isArray(value)) {
     return checkLink(value, { name: input, spec, node }, workflow, objectInfo);
   }
+  const deadly = checkDeadlyLink(wrappedLinkOf(value, spec), context);
+  if (deadly.error !== undefined) return deadly;
   const literal = isObject(value) && "__value__" in value ? value["__value__"] : value;
   if (isFileList(spec)) return checkUnlistedFile(literal, input, spec, context);
   if (isUploadInput(node.class_type, input, spec)) return checkUpload(literal, spec, context);

@@ -24,6 +24,7 @@ import {
 import { checkShape } from "../graph/graph-shape.ts";
 import { specOf, type ObjectInfo } from "../classes/object-info.ts";
 import { linkOf, type Workflow } from "../graph/workflow.ts";
+import { withoutWrappedLinks } from "./wrapped-links.ts";
 
 export interface ValidateGraphOptions {
   /** Names of files that will be on the server by the time the graph runs, though its list does not have them yet. */
@@ -108,14 +109,21 @@ function judgeByDefinitions(
   { uploads }: ValidateGraphOptions,
 ): Findings {
   const findings: Findings = { errors: missingClasses(workflow, objectInfo), warnings: [], notChecked: [] };
-  const links = rememberedLinks(allLinks(workflow));
-  const { roots, perhaps } = outputsOf(workflow, objectInfo, findings.errors.length > 0 ? links : undefined);
-  if (roots.length === 0 && perhaps.length === 0) findings.errors.push(noOutputs(workflow, links));
+  const written = rememberedLinks(allLinks(workflow));
+  const { roots, perhaps } = outputsOf(
+    workflow,
+    objectInfo,
+    findings.errors.length > 0 ? written : undefined,
+  );
+  if (roots.length === 0 && perhaps.length === 0) findings.errors.push(noOutputs(workflow, written));
 
   // The server validates the nodes that it reaches over declared inputs, and runs the nodes that it reaches over any
-  // link.
+  // link. While it validates a node, it unwraps the node's values, and a link among them is one from then on.
   const declared = rememberedLinks(declaredLinks(workflow, objectInfo));
   const judged = neededBy(workflow, roots, declared);
+  const validated = new Set([...judged, ...neededBy(workflow, perhaps, declared)]);
+  const asRun = withoutWrappedLinks(workflow, validated, objectInfo);
+  const links = asRun === workflow ? written : rememberedLinks(allLinks(asRun));
   const running = neededBy(workflow, roots, links);
   const perhapsRunning = neededBy(workflow, perhaps, links);
   for (const [nodeId, node] of Object.entries(workflow)) {
@@ -135,11 +143,11 @@ function judgeByDefinitions(
     // no node to start with.
     const hidden = findCycle(workflow, running, links);
     if (hidden !== undefined)
-      findings.errors.push({ ...cycleProblem(workflow, hidden), code: "node_fails_at_run_time" });
+      findings.errors.push({ ...cycleProblem(asRun, hidden), code: "node_fails_at_run_time" });
   }
   // Look for failures of the run only in a graph that the server accepts.
   if (findings.errors.length === 0) {
-    const foreseen = foreseeableFailures(workflow, running, objectInfo);
+    const foreseen = foreseeableFailures(asRun, running, objectInfo);
     findings.errors.push(...foreseen.errors);
     findings.warnings.push(...foreseen.warnings);
   }

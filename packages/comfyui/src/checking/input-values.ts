@@ -9,6 +9,7 @@ import {
   toPythonText,
 } from "../graph/python-values.ts";
 import { namesOf } from "../classes/slot-types.ts";
+import { linkOf } from "../graph/workflow.ts";
 import { unknownOptionsOf } from "../classes/widget-options.ts";
 
 /**
@@ -265,6 +266,8 @@ function checkStep(value: number, { min = 0, step }: Range): ValueVerdict {
 
 function checkLinkOnly(value: unknown, type: string, isRequired: boolean): ValueVerdict {
   if (!isRequired && (value === null || value === "")) return {};
+  // Written as `{"__value__": [node id, slot]}`, it is a link by the time the graph runs.
+  if (linkOf(value) !== undefined) return {};
   if (!namesOf(type).every((one) => linkOnlyTypes.has(one))) return {};
   const text = `${show(value)} is no ${type}; it must be a link [node id, slot] to a node that makes one.`;
   return { error: { code: "invalid_input_type", text, received: value, accepted: type } };
