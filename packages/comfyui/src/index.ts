@@ -34,6 +34,7 @@ export { isTruthyInPython, toPythonFloat, toPythonInt, toPythonText } from "./gr
 export { rawElements, rawMembers, rewriteStrings } from "./json/raw-json.ts";
 export { classifyExecutionError, warningOf } from "./wire/execution-errors.ts";
 export { howToExport, looksLikeEditorFormat, looksLikeGraph } from "./graph/graph-formats.ts";
+export { graphNodesMax } from "./graph/graph-shape.ts";
 export { type GraphNeeds, type NeededModel } from "./definitions/graph-needs.ts";
 export { choicesOf, missingFrom, needsOf } from "./definitions/graph-needs.ts";
 export { type ListedModel, type ServerNeeds } from "./definitions/server-needs.ts";

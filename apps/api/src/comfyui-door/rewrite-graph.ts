@@ -1,4 +1,4 @@
-import { isUploadInput, linkOf, specOf, type ObjectInfo } from "@genga/comfyui";
+import { graphNodesMax, isUploadInput, linkOf, specOf, type ObjectInfo } from "@genga/comfyui";
 import {
   uploadName,
   type DoorFile,
@@ -6,6 +6,7 @@ import {
   type DoorFiles,
   type DoorPrompt,
   type DoorRewrite,
+  type JobOutput,
   type JobReader,
   type UploadFinder,
 } from "@genga/jobs";
@@ -48,6 +49,9 @@ export async function rewriteGraph(
   given: Record<string, unknown>,
   parts: RewritingParts,
 ): Promise<RewrittenGraph> {
+  // It is refused for its size, and each file of it would be looked for.
+  if (Object.keys(given).length > graphNodesMax)
+    return { graph: given, rewrites: [], socketNodes: [], missing: [] };
   const files = filesIn(given, parts.definitionOf);
   const [graph, rewrites]: [Record<string, unknown>, DoorRewrite[]] = [{ ...given }, []];
   const socketNodes: string[] = [];
@@ -123,13 +127,19 @@ async function valuesOf(files: readonly NamedFile[], parts: RewritingParts): Pro
   const uploadIds = found.flatMap((file) => (file !== null && "uploadId" in file ? [file.uploadId] : []));
   const byId = new Map((await uploads.findUploads(tenantId, uploadIds)).map((upload) => [upload.id, upload]));
   const own = jobs.of(tenantId);
+  const read = new Map<string, Promise<JobOutput[]>>();
+  const outputsOf = (jobId: string): Promise<JobOutput[]> => {
+    const outputs = read.get(jobId) ?? own.listOutputs(jobId);
+    read.set(jobId, outputs);
+    return outputs;
+  };
   const valueOf = async (file: DoorFile | null | undefined): Promise<unknown> => {
     if (file === null || file === undefined) return undefined;
     if ("uploadId" in file) {
       const upload = byId.get(file.uploadId);
       return upload === undefined ? undefined : uploadName(upload);
     }
-    const output = outputOfSource(await own.listOutputs(file.jobId), file.source);
+    const output = outputOfSource(await outputsOf(file.jobId), file.source);
     return output === undefined ? undefined : { $output: { from: file.jobId, output: output.index } };
   };
   const values: unknown[] = [];

@@ -4,7 +4,8 @@ import { howToExport, looksLikeEditorFormat } from "./graph-formats.ts";
 import { show, type GraphProblem } from "./graph-problem.ts";
 import { type Workflow } from "./workflow.ts";
 
-const nodesMax = 5_000;
+/** A graph with more nodes is refused. */
+export const graphNodesMax = 5_000;
 /** For one node. The largest classes have a few hundred inputs, with all members of their dynamic inputs. */
 const inputsMax = 10_000;
 /** In characters of keys and text; the server itself takes 100 MiB. */
@@ -42,13 +43,13 @@ export function checkShape(value: unknown): GraphShape {
   if (nodes.length === 0) {
     return refuse([{ code: "prompt_no_outputs", message: "The workflow has no nodes." }]);
   }
-  if (nodes.length > nodesMax) {
+  if (nodes.length > graphNodesMax) {
     return refuse([
       {
         code: "graph_too_large",
-        message: `The workflow has ${nodes.length} nodes; at most ${nodesMax} are accepted.`,
+        message: `The workflow has ${nodes.length} nodes; at most ${graphNodesMax} are accepted.`,
         received: nodes.length,
-        accepted: { max: nodesMax },
+        accepted: { max: graphNodesMax },
       },
     ]);
   }
