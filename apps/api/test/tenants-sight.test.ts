@@ -1,5 +1,8 @@
-import { afterAll, beforeAll, expect, test } from "@jest/globals";
-import { askUntil } from "@genga/testing";
+import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { eventSignal, type DoorMessage, type LeasedJob } from "@genga/jobs";
+import { RedisDoorMessageGiver } from "@genga/queue";
+import { askUntil, postPrompt, SocketClient, testServiceUrl } from "@genga/testing";
+import { pino } from "pino";
 import { recordedDefinitions, startApiUnderTest, type ApiUnderTest } from "./api-under-test.ts";
 import { openEvents, type ReadEvent } from "./event-source.ts";
 
@@ -12,7 +15,7 @@ let serverId: string;
 
 beforeAll(async () => {
   const apiKeys = "studio:key-of-studio,rival:key-of-rival,studio:operate:key-of-operator";
-  api = await startApiUnderTest({ env: { API_KEYS: apiKeys, HOST: "0.0.0.0" } });
+  api = await startApiUnderTest({ env: { API_KEYS: apiKeys, HOST: "0.0.0.0", COMFYUI_DOOR_PORT: "0" } });
   serverId = await api.worker.registerServer(url, await recordedDefinitions("core"));
 });
 afterAll(() => api.stop());
@@ -73,6 +76,99 @@ test("a tenant sees no address and no worker of its job that failed, and an oper
   expect((job["failure"] as { message: string }).message).toBe(
     `It killed its servers: ${servers[0]!.name} (connect ECONNREFUSED).`,
   );
+});
+
+test("a tenant sees no address in the warnings of its job that completed, and an operator does", async () => {
+  const id = await submit("studio");
+  const leased = await api.worker.claim(id, serverId);
+  await api.worker.end(leased, {
+    kind: "completed",
+    outputs: [],
+    warnings: [`Blocked: no answer of ${url}.`],
+  });
+  const warnings = async (key: string): Promise<unknown> => (await read(`job/${id}`, key))["warnings"];
+  expect(await warnings("studio")).toEqual([
+    expect.stringMatching(/^Blocked: no answer of server-[\da-f]{8}\.$/),
+  ]);
+  expect(await warnings("operator")).toEqual([`Blocked: no answer of ${url}.`]);
+});
+
+describe("clients of ComfyUI's protocol see no address of a server", () => {
+  const quoting = `It killed its servers: ${url} (connect ECONNREFUSED 10.9.8.7:8188).`;
+  const shown = /^It killed its servers: server-[\da-f]{8} \(connect ECONNREFUSED\)\.\n?$/;
+  const graph = {
+    "1": { class_type: "EmptyImage", inputs: { width: 64, height: 64, batch_size: 1, color: 0 } },
+    "7": { class_type: "SaveImage", inputs: { images: ["1", 0], filename_prefix: "door" } },
+  };
+  let client: SocketClient;
+  beforeAll(async () => {
+    client = await SocketClient.open(api.doorUrl!, "client", { headers: as("studio") });
+  });
+  afterAll(() => client.close());
+
+  async function run(color: number): Promise<{ promptId: string; leased: LeasedJob }> {
+    const inputs = { ...graph[1].inputs, color };
+    const prompt = { ...graph, "1": { ...graph[1], inputs } };
+    const promptId = await postPrompt(api.doorUrl!, { prompt, client_id: "client" }, as("studio"));
+    const [studio] = await api.database.tenants.ensureTenants(["studio"]);
+    const [found] = await api.database.doorPrompts.findByPromptIds(studio!.id, [promptId]);
+    return { promptId, leased: await api.worker.claim(found!.jobId, serverId) };
+  }
+  const errorOf = (leased: LeasedJob): [string, object] => [
+    "execution_error",
+    {
+      ...{ prompt_id: leased.door!.promptId, node_id: "7", node_type: "SaveImage", executed: [] },
+      ...{ exception_message: quoting, exception_type: "RuntimeError", traceback: [`line 1: ${url}`] },
+      ...{ current_inputs: { address: ["http://own.example"] }, current_outputs: [] },
+    },
+  ];
+  const entryOf = (leased: LeasedJob): string =>
+    JSON.stringify({ outputs: {}, status: { status_str: "error", messages: [errorOf(leased)] }, meta: {} });
+  /** All that the door tells of the prompt. */
+  async function told(promptId: string): Promise<string[]> {
+    const paths = ["history", `history/${promptId}`, "api/jobs", `api/jobs/${promptId}`];
+    const answers = paths.map((path) => fetch(`${api.doorUrl!}/${path}`, { headers: as("studio") }));
+    return Promise.all(answers.map(async (answer) => (await answer).text()));
+  }
+
+  test.each([
+    ["whose end no server told", 1, () => undefined],
+    ["whose server quotes it in its error", 2, entryOf],
+  ])("in the error of a prompt %s", async (_what, color, entry) => {
+    const { promptId, leased } = await run(color);
+    const failure = { class: "server", code: "poison", message: quoting } as const;
+    const end = await api.database.jobRuns.endAttempt(leased, { kind: "failed", failure }, entry(leased));
+    if (!end.held) throw new Error("The lease was lost.");
+    api.signals.publish("job", eventSignal(end.event, end.job));
+    const heard = (await client.untilEnd(promptId)).find(({ type }) => type === "execution_error");
+    expect(heard?.data["exception_message"]).toMatch(shown);
+    for (const text of [JSON.stringify(heard), ...(await told(promptId))]) {
+      expect(text).toContain("It killed its servers: server-");
+      expect(text).not.toMatch(secrets);
+    }
+  });
+
+  test("in the error of a node that was blocked while its prompt went on, and see what they sent themselves", async () => {
+    const { promptId, leased } = await run(3);
+    const giver = new RedisDoorMessageGiver({
+      ...{ redisUrl: testServiceUrl("TEST_REDIS_URL"), prefix: api.env["REDIS_PREFIX"]! },
+      logger: pino({ enabled: false }),
+    });
+    const { jobId, attempt, promptId: serverPromptId, job } = leased;
+    const [type, data] = errorOf(leased);
+    const json = JSON.stringify({ type, data });
+    const message: DoorMessage = { ...{ jobId, attempt, serverPromptId }, kind: "text", type, json };
+    giver.publish(job.tenantId, message);
+    const heard = await client.until((each) => each.type === type && each.data["prompt_id"] === promptId);
+    expect(JSON.stringify(heard)).not.toMatch(secrets);
+    expect(heard).toMatchObject({
+      data: {
+        exception_message: expect.stringMatching(shown),
+        current_inputs: { address: ["http://own.example"] },
+      },
+    });
+    await giver.close();
+  });
 });
 
 test("the queue shows a tenant its own jobs, and an operator those of all", async () => {

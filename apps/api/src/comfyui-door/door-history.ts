@@ -10,15 +10,19 @@ import {
   type UnnamedDoorFile,
 } from "@genga/jobs";
 import { isTemporaryNode } from "@genga/workflows";
+import { type Sight } from "../access/sight.ts";
 import { shownNumber } from "./prompt-number.ts";
 import { listsPictures, withoutRewrites } from "./rewrite-graph.ts";
 import { isNewer } from "./server-version.ts";
+import { rawObject, withShownErrors } from "./shown-errors.ts";
 
 export interface DoorHistoryParts {
   jobs: JobReader;
   files: Pick<DoorFiles, "nameOutputs">;
   /** The version of the newest server; `null` = no server is known. */
   version: () => Promise<string | null>;
+  /** What clients may see of the servers. */
+  sight: () => Promise<Sight>;
 }
 
 /** Prompts in the form of a server's queue and history, as JSON texts: graphs keep the digits of their numbers. */
@@ -44,11 +48,16 @@ export class DoorHistory {
 
   /** An entry without the prompt itself: its outputs, and how it ended. */
   async endingOf(prompt: EndedDoorPrompt): Promise<string> {
-    const told = prompt.entry ?? JSON.stringify(await this.#untold(prompt));
+    const told = prompt.entry === null ? await this.#untold(prompt) : await this.#shown(prompt.entry);
     const listed = prompt.socketNodes.filter((nodeId) => listsPictures(prompt, nodeId));
     return listed.length === 0 || prompt.status !== "completed"
       ? told
       : await this.#withPictures(prompt, told, listed);
+  }
+
+  /** What the server said, without addresses of servers in its errors; a prompt with blocked nodes completes with errors. */
+  async #shown(entry: string): Promise<string> {
+    return entry.includes('"execution_error"') ? withShownErrors(entry, await this.#parts.sight()) : entry;
   }
 
   /** Adds what these nodes return besides the pictures that they send to the socket. */
@@ -73,16 +82,20 @@ export class DoorHistory {
   }
 
   /** The entry of a prompt whose end no server told: it timed out, was cancelled, or its worker is of an older version. */
-  async #untold(prompt: EndedDoorPrompt): Promise<object> {
+  async #untold(prompt: EndedDoorPrompt): Promise<string> {
     const isComplete = prompt.status === "completed";
     const outputs = isComplete ? await this.#outputsOf(prompt) : {};
     const meta = Object.fromEntries(Object.keys(outputs).map((id) => [id, metaOf(id)]));
     const status = {
       status_str: isComplete ? "success" : "error",
       completed: isComplete,
-      messages: messagesOf(prompt),
+      messages: messagesOf(prompt, await this.#failureOf(prompt)),
     };
-    return { outputs, status, meta };
+    return JSON.stringify({ outputs, status, meta });
+  }
+
+  async #failureOf({ failure }: EndedDoorPrompt): Promise<string | undefined> {
+    return failure === null ? undefined : (await this.#parts.sight()).text(failure.message);
   }
 
   async #outputsOf(prompt: EndedDoorPrompt): Promise<Record<string, Record<string, unknown[]>>> {
@@ -136,10 +149,6 @@ function metaOf(id: string): object {
   return { node_id: id, display_node: id, parent_node: null, real_node_id: id };
 }
 
-function rawObject(members: ReadonlyMap<string, string>): string {
-  return `{${[...members].map(([name, raw]) => `${JSON.stringify(name)}:${raw}`).join()}}`;
-}
-
 function placesOf(outputs: readonly JobOutput[]): { output: JobOutput; source: string }[] {
   const counts = new Map<string, number>();
   return outputs
@@ -163,8 +172,11 @@ function inWords(name: DoorFileName | undefined): object | undefined {
   return name === undefined ? undefined : { filename: name.name, subfolder: name.subfolder, type: name.type };
 }
 
-/** A server's messages of a prompt that it does not know any more. */
-function messagesOf(prompt: EndedDoorPrompt): [string, object][] {
+/**
+ * A server's messages of a prompt that it does not know any more.
+ * @param why the prompt failed, as its client may read it
+ */
+function messagesOf(prompt: EndedDoorPrompt, why: string | undefined): [string, object][] {
   const { promptId, startedAt, createdAt, finishedAt, status, failure } = prompt;
   const begun = (startedAt ?? createdAt).getTime();
   const ended = (finishedAt ?? createdAt).getTime();
@@ -177,7 +189,7 @@ function messagesOf(prompt: EndedDoorPrompt): [string, object][] {
   const node = { node_id: failure?.nodeId ?? "", node_type: failure?.nodeType ?? "", executed: [] };
   if (status === "cancelled")
     return [...first, ["execution_interrupted", { prompt_id: promptId, ...node, timestamp: ended }]];
-  const message = `${failure?.message ?? "The prompt did not end in time."}\n`;
+  const message = `${why ?? "The prompt did not end in time."}\n`;
   const error = {
     ...{
       prompt_id: promptId,

@@ -3,6 +3,7 @@ import { type Duplex } from "node:stream";
 import { type Database } from "@genga/database";
 import { type DoorFiles, type DoorPrompt, type DoorPrompts, type OutputStorage } from "@genga/jobs";
 import { RedisAskedPrompts, RedisDoorMessageTaker, type DoorMessagesOptions } from "@genga/queue";
+import { latestSight, Sight } from "../access/sight.ts";
 import { type KnownServers } from "../servers/known-servers.ts";
 import { AskedHistory, askedMs } from "./asked-history.ts";
 import { type Admitted } from "./door-access.ts";
@@ -11,6 +12,7 @@ import { DoorHistory } from "./door-history.ts";
 import { PictureConversions } from "./picture-conversion.ts";
 import { ServedDefinitions } from "./served-definitions.ts";
 import { QueueAnswers } from "./queue-answers.ts";
+import { shownError } from "./shown-errors.ts";
 import { createDoorSockets, type DoorSocketsOptions } from "./socket/create-door-sockets.ts";
 
 /** Takes over the connections of clients that open a WebSocket, and tells them of changes that come over HTTP. */
@@ -47,7 +49,9 @@ export function ownDoorParts(
 ): OwnDoorParts {
   const { doorPrompts: prompts, doorFiles: files, doorClients: clients, jobReader: jobs } = database;
   const definitions = new ServedDefinitions({ servers, store: database.servers });
-  const history = new DoorHistory({ jobs, files, version: () => definitions.version() });
+  // Clients of one key speak of prompts of another, so operators see here what their tenants see.
+  const sight = latestSight(async () => new Sight({ role: "read" }, (await servers.farm()).named));
+  const history = new DoorHistory({ ...{ jobs, files, sight }, version: () => definitions.version() });
   const askedHistory = new AskedHistory(new RedisAskedPrompts({ ...redis, keptMs: askedMs }));
   return {
     ...{ prompts, files, history, definitions, askedHistory },
@@ -56,6 +60,7 @@ export function ownDoorParts(
       ...{ ...live, prompts, clients, jobs, storage, features: JSON.stringify(doorFeatures) },
       messages: new RedisDoorMessageTaker(redis),
       endingOf: (prompt) => history.endingOf(prompt),
+      shownError: async (message) => shownError(message, await sight()),
     }),
     pictures: new PictureConversions(storage),
   };

@@ -226,7 +226,7 @@ export function viewOfJob(job: Job, { sight, shown, baseUrl }: JobSurroundings):
     expiresAt: isoOf(job.expiresAt),
     server: job.serverId === null ? null : sight.server(job.serverId),
     failure: job.failure && viewOfFailure(job.failure, sight),
-    warnings: job.warnings,
+    warnings: job.warnings.map((warning) => sight.text(warning)),
     reusedFrom: job.reusedFrom,
     cancelRequestedAt: isoOf(job.cancelRequestedAt),
     rerunOf: job.rerunOf,

@@ -55,6 +55,7 @@ test("a prompt that is run again at once is told live, also if its messages come
         return () => undefined;
       },
     },
+    shownError: (message: string) => Promise.resolve(message),
     endTeller: {
       read: () => {
         reads += 1;
@@ -111,6 +112,7 @@ test("a client that cannot be greeted is closed, and those after it are greeted"
       note: () => undefined,
     },
     feed: { hear: () => () => undefined },
+    shownError: (message: string) => Promise.resolve(message),
     endTeller: { read: () => Promise.resolve(new Map()), tell: () => Promise.resolve() },
     log: { warn: () => undefined, error: () => undefined },
   };

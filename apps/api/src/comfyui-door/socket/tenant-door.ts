@@ -23,8 +23,9 @@ import { type LivePrompt } from "./live-prompt.ts";
 import { type PromptEnd } from "./prompt-end.ts";
 import { QueueNews } from "./queue-news.ts";
 import { ToldEnds } from "./told-ends.ts";
+import { type ErrorTexts, withoutAddresses } from "./without-addresses.ts";
 
-export interface TenantDoorParts {
+export interface TenantDoorParts extends ErrorTexts {
   prompts: Pick<DoorPrompts, "findByJobs">;
   clients: DoorClients;
   messages: Pick<DoorMessageTaker, "listen" | "note">;
@@ -159,7 +160,7 @@ export class TenantDoor {
     const seen = this.#inbox.length;
     if (this.#queueNews.at <= performance.now()) await this.#queueNews.tell();
     const messages = this.#inbox.take(seen);
-    if (messages.length > 0) await this.#passOn(messages);
+    if (messages.length > 0) await this.#passOn(await withoutAddresses(messages, this.#with));
     const now = performance.now();
     this.#letGo(now);
     this.#conversations.look(now);
@@ -200,9 +201,7 @@ export class TenantDoor {
 
   async #passOn(messages: readonly DoorMessage[]): Promise<void> {
     this.#search.noteLearned(await this.#prompts.learn(messages.map(({ jobId }) => jobId)));
-    const starts = messages.filter(
-      (message) => message.kind === "text" && message.type === "execution_start",
-    );
+    const starts = messages.filter((each) => each.kind === "text" && each.type === "execution_start");
     for (const { jobId } of starts) {
       this.#audience.noteUntold(jobId);
       this.#told.takeMissed(jobId);
