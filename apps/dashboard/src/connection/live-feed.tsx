@@ -91,7 +91,8 @@ async function followWhileSeen(
   }
 }
 
-function readAllAgain(queries: QueryClient): void {
+/** For when events, or answers, may have been missed. */
+export function readAllAgain(queries: QueryClient): void {
   liveJobs.clear();
   void queries.invalidateQueries({ predicate: ({ queryKey }) => queryKey[0] !== "session" });
 }

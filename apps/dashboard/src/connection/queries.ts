@@ -25,6 +25,9 @@ export const keys = {
 /** What no event tells of is asked for so often while it is shown. */
 const farmMs = 2_000;
 const batchTimeMs = 10_000;
+const healthMs = 10_000;
+/** The API itself waits for less. */
+const healthAnswerMs = 10_000;
 
 export const jobQuery = (id: string) =>
   queryOptions({ queryKey: keys.job(id), queryFn: ({ signal }) => genga.job(id, { signal }) });
@@ -98,8 +101,13 @@ export const runningQuery = queryOptions({
 
 export const healthQuery = queryOptions({
   queryKey: keys.health(),
-  queryFn: ({ signal }) => dataOf(genga.http.GET("/api/anime/health", { signal })),
-  refetchInterval: 10_000,
+  queryFn: ({ signal }) => {
+    const limited = AbortSignal.any([signal, AbortSignal.timeout(healthAnswerMs)]);
+    return dataOf(genga.http.GET("/api/anime/health", { signal: limited }));
+  },
+  // The end of an outage is looked for more often.
+  refetchInterval: ({ state: { data, error } }) =>
+    error === null && data?.parts.database.status === "ok" ? healthMs : farmMs,
 });
 
 /** What has happened to a job; read again with each of its events. */

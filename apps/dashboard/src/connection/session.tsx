@@ -18,6 +18,7 @@ export interface Session {
 
 const Current = createContext<Session | undefined>(undefined);
 const order: readonly Role[] = ["read", "submit", "operate"];
+const againMs = 5_000;
 const sessionKey = ["session"] as const;
 
 /** Of a page that is shown to somebody who has signed in. */
@@ -49,6 +50,8 @@ export function useSessionQuery(): ReturnType<typeof useQuery<Session | null>> {
       return session;
     },
     ...{ staleTime: 60_000, retry: 3 },
+    // A page that was opened during an outage begins by itself when that ends.
+    refetchInterval: ({ state }) => (state.status === "error" && state.data === undefined ? againMs : false),
   });
 }
 

@@ -14,11 +14,13 @@ import {
 import { Link, Outlet, useLocation, useNavigate } from "@tanstack/react-router";
 import { useEffect, useState, type ReactNode } from "react";
 import { LiveFeed, useFeedState } from "../connection/live-feed.tsx";
+import { OutageWatch, useOutage } from "../connection/outage.tsx";
 import { identityOf, SessionProvider, useMay, useSessionQuery } from "../connection/session.tsx";
 import { baseUrl } from "../connection/genga.ts";
 import { ErrorState } from "../parts/error-state.tsx";
 import { LoadingState } from "../parts/loading-state.tsx";
 import { AccountMenu } from "./account-menu.tsx";
+import { OutageNotice } from "./outage-notice.tsx";
 
 /** Header and navigation around every view but the sign-in. Whoever has not signed in is asked to. */
 export function Frame(): ReactNode {
@@ -35,7 +37,9 @@ export function Frame(): ReactNode {
   return (
     <SessionProvider key={identityOf(session.data)} session={session.data}>
       <LiveFeed>
-        <Shell />
+        <OutageWatch>
+          <Shell />
+        </OutageWatch>
       </LiveFeed>
     </SessionProvider>
   );
@@ -82,6 +86,7 @@ function Shell(): ReactNode {
         <Navigation />
       </AppShell.Navbar>
       <AppShell.Main id="main" tabIndex={-1}>
+        <OutageNotice />
         <Outlet />
       </AppShell.Main>
     </AppShell>
@@ -138,11 +143,15 @@ const lights = {
   live: { colour: "var(--mantine-color-teal-6)", text: "Live" },
   connecting: { colour: "var(--mantine-color-gray-6)", text: "Connecting" },
   away: { colour: "var(--mantine-color-red-6)", text: "Not connected" },
+  old: { colour: "var(--mantine-color-red-6)", text: "Out of date" },
 } as const;
 
 /** Whether what is shown is live; its place is as wide in every state. */
 function FeedLight(): ReactNode {
-  const { colour, text } = lights[useFeedState()];
+  const feed = useFeedState();
+  // A stream stays open while the database is away, and then brings nothing.
+  const isOld = useOutage() !== undefined && feed === "live";
+  const { colour, text } = lights[isOld ? "old" : feed];
   return (
     <Tooltip label="Changes of jobs are shown as they happen, while the page is connected to the API.">
       <Group gap={6} wrap="nowrap" role="status" w={{ base: 20, xs: 120 }}>

@@ -2,6 +2,7 @@ import { Alert, Anchor, Badge, Card, Group, SimpleGrid, Stack, Text, Title } fro
 import { useQuery } from "@tanstack/react-query";
 import { getRouteApi, Link } from "@tanstack/react-router";
 import { type ReactNode } from "react";
+import { useOutage } from "../../connection/outage.tsx";
 import {
   healthQuery,
   queueQuery,
@@ -117,7 +118,14 @@ function Fact({ name, value }: { name: string; value: ReactNode }): ReactNode {
 /** What of the installation does not work, by name. */
 function Health(): ReactNode {
   const { data } = useQuery(healthQuery);
+  const outage = useOutage();
   const sick = countSick(useQuery(serversQuery).data?.servers ?? []);
+  if (outage !== undefined && outage.missing !== "database")
+    return (
+      <Badge color="red" variant="light" size="lg">
+        {outage.missing === "api" ? "not known: the API does not answer" : "not known"}
+      </Badge>
+    );
   if (data === undefined) return null;
   if (data.status === "ok" && sick > 0)
     return (
