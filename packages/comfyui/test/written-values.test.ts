@@ -76,6 +76,50 @@ describe("written values", () => {
     );
   });
 
+  test.each([
+    ["INT", { min: -(2 ** 63) }, "-9223372036854775808", "value_smaller_than_min"],
+    ["INT", { min: -(2 ** 64) }, "-18446744073709551616", "value_smaller_than_min"],
+    ["INT", { max: 2 ** 63 }, "9223372036854775808", "value_bigger_than_max"],
+    ["FLOAT", { min: -(2 ** 64) }, "-18446744073709551616", "value_smaller_than_min"],
+    // `float()` rounds it away from zero before the server compares it.
+    ["FLOAT", { min: -(2 ** 64) }, "-18446744073709551615", "value_smaller_than_min"],
+    ["FLOAT", { min: -(2 ** 63) }, "-9223372036854775807", "value_smaller_than_min"],
+    ["FLOAT", { max: 2 ** 64 }, "18446744073709551615", "value_bigger_than_max"],
+  ])("%s: the digits that %j lost are known in a class of ComfyUI's own: %s", (type, range, value, code) => {
+    const use = { ...required({ x: [type, range] }), python_module: "comfy_extras.nodes_primitive" };
+    expect(errorsOf(judge(use, { x: parseExactJson(value) }))).toEqual([`x:${code}`]);
+  });
+
+  test.each([
+    ["INT", { min: -(2 ** 63) }, "-9223372036854775808"],
+    ["FLOAT", { min: -(2 ** 63) }, "-9223372036854775808.0"],
+  ])(
+    "%s: the digits that the lower bound %j lost are not guessed in a node pack: %s",
+    (type, range, value) => {
+      const use = { ...required({ x: [type, range] }), python_module: "custom_nodes.some" };
+      expect(judge(use, { x: parseExactJson(value) })).toMatchObject({
+        ...nothing,
+        notChecked: [{ nodeId: "2", input: "x" }],
+      });
+    },
+  );
+
+  test.each([
+    ["INT", { min: -(2 ** 63) }, "-9223372036854775807"],
+    ["INT", { min: -(2 ** 64) }, "-18446744073709551615"],
+    ["FLOAT", { min: -(2 ** 64), max: 2 ** 64 }, "-1e18"],
+  ])("%s: a value within %j is accepted: %s", (type, range, value) => {
+    for (const definedIn of ["nodes", "custom_nodes.some"]) {
+      const use = { ...required({ x: [type, range] }), python_module: definedIn };
+      expect(judge(use, { x: parseExactJson(value) })).toEqual(nothing);
+    }
+  });
+
+  test("a plain number that was rounded to the smallest whole number is taken for it", () => {
+    const use = { ...required({ x: ["INT", { min: -(2 ** 63) }] }), python_module: "nodes" };
+    expect(judge(use, { x: -(2 ** 63) })).toEqual(nothing);
+  });
+
   test("a required input that is missing is described: type, range and default", () => {
     const verdict = judge(required({ steps: ["INT", { min: 1, max: 256, default: 1 }] }), {});
     expect(verdict.errors[0]?.message).toBe(

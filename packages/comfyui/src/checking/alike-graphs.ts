@@ -108,5 +108,5 @@ function likenessOfValue(value: unknown, replaceable: InputSpec | undefined): st
 }
 
 function isRemarkless(value: unknown, spec: InputSpec): boolean {
-  return Object.keys(checkValue(value, spec, true)).length === 0;
+  return Object.keys(checkValue(value, spec, { isRequired: true, isOwnClass: true })).length === 0;
 }

@@ -127,7 +127,7 @@ function checkInput(context: InputContext, input: string, value: unknown): Verdi
   if (isUploadInput(node.class_type, input, spec)) return checkUpload(literal, spec, context);
   if (spec[0] === "COMFY_DYNAMICCOMBO_V3") return {};
   const isRequired = Object.hasOwn(live.required, input);
-  const verdict = checkValue(literal, spec, isRequired);
+  const verdict = checkValue(literal, spec, { isRequired, isOwnClass: isOwnClass(definition) });
   if (isByOptions(verdict) && checksItself(node.class_type, input)) return {};
   return isAnnotatedFile(literal, verdict, definition)
     ? { notChecked: "it names a file in a folder, and the class may look for the file itself" }

@@ -8,6 +8,7 @@ import {
   toPythonInt,
   toPythonText,
 } from "../graph/python-values.ts";
+import { checkRange, isAtRoundedMin, rangeOf, type Range } from "./accepted-range.ts";
 import { namesOf } from "../classes/slot-types.ts";
 import { linkOf } from "../graph/workflow.ts";
 import { unknownOptionsOf } from "../classes/widget-options.ts";
@@ -50,9 +51,17 @@ const linkOnlyTypes = new Set([
  * Checks one literal against its description, by the server's own rules and a few more (GRAPHS 3 and 4; PROTOCOL-0.28,
  * section 2): the server converts values of the four plain types, compares values of every type with `min` and `max`,
  * and searches the list of choices.
+ * @param about `isOwnClass`: the class is one of ComfyUI's own, whose largest bounds are known to the last digit
  */
-export function checkValue(value: unknown, spec: InputSpec, isRequired: boolean): ValueVerdict {
-  const verdict = judge(value, spec, isRequired);
+export function checkValue(
+  value: unknown,
+  spec: InputSpec,
+  about: { isRequired: boolean; isOwnClass: boolean },
+): ValueVerdict {
+  const verdict = judge(value, spec, about.isRequired);
+  if (!about.isOwnClass && isByOptions(verdict) && isAtRoundedMin(value, spec[1])) {
+    return { notChecked: "a bound of its accepted range has more digits than Genga keeps" };
+  }
   const unknown = unknownOptionsOf(spec);
   if (!isByOptions(verdict) || unknown.length === 0) return verdict;
   return { notChecked: `the input has options that Genga does not know (${unknown.slice(0, 3).join(", ")})` };
@@ -160,9 +169,7 @@ function checkFloat(value: unknown, options: Record<string, unknown>): ValueVerd
     const text = `${show(value)} is not finite; a server accepts it, and then no client can read that server's answers.`;
     return { error: { code: "invalid_input_type", text, received: value, accepted: "FLOAT" } };
   }
-  // `-sys.maxsize`, rounded; no float lies between the two.
-  const range = boundOf(options["min"]) === -(2 ** 63) ? { ...options, min: 1n - 2n ** 63n } : options;
-  const outside = checkRange(value, number, range);
+  const outside = checkRange(value, number, options);
   if (outside !== undefined) return { error: outside };
   return typeof value === "string" || typeof value === "boolean"
     ? converted(value, "FLOAT", `taken as ${number}`)
@@ -188,66 +195,6 @@ function checkUnconverted(value: unknown, type: string, options: Record<string, 
   }
   const outside = checkRange(value, number, options);
   return outside === undefined ? {} : { error: outside };
-}
-
-interface Range {
-  min?: number | bigint;
-  max?: number | bigint;
-  step?: number | bigint;
-}
-
-function rangeOf({ min, max, step }: Record<string, unknown>): Range {
-  const [minNumber, maxNumber, stepNumber] = [boundOf(min), boundOf(max), boundOf(step)];
-  return {
-    ...(minNumber !== undefined && { min: minNumber }),
-    ...(maxNumber !== undefined && { max: exactMax(maxNumber) }),
-    ...(stepNumber !== undefined && { step: stepNumber }),
-  };
-}
-
-/** Bounds that occur in definitions and that JavaScript numbers round: `sys.maxsize`, and the largest seed. */
-const roundedBounds: readonly (readonly [rounded: number, exact: bigint])[] = [
-  [2 ** 63, 2n ** 63n - 1n],
-  [2 ** 64, 2n ** 64n - 1n],
-];
-
-function boundOf(value: unknown): number | bigint | undefined {
-  return typeof value === "boolean" ? undefined : toComparable(value);
-}
-
-/** The upper bound as its author wrote it. */
-function exactMax(max: number | bigint): number | bigint {
-  return roundedBounds.find(([rounded]) => rounded === max)?.[1] ?? max;
-}
-
-/**
- * Whether a plain number was rounded to the same value as the bound, so that the author may have written the bound
- * itself.
- */
-function isRoundedAlike(value: unknown, max: number | bigint): boolean {
-  return roundedBounds.some(([rounded, exact]) => value === rounded && max === exact);
-}
-
-function checkRange(
-  value: unknown,
-  number: number | bigint,
-  options: Record<string, unknown>,
-): InputProblem | undefined {
-  const { min, max, step } = rangeOf(options);
-  const accepted = Object.fromEntries(
-    Object.entries({ min, max, step }).flatMap(([key, bound]) =>
-      bound === undefined ? [] : [[key, typeof bound === "bigint" ? String(bound) : bound]],
-    ),
-  );
-  if (min !== undefined && number < min) {
-    const text = `${show(value)} is smaller than the smallest accepted value, ${min}.`;
-    return { code: "value_smaller_than_min", text, received: value, accepted };
-  }
-  if (max !== undefined && number > max && !(typeof number === "bigint" && isRoundedAlike(value, max))) {
-    const text = `${show(value)} is bigger than the biggest accepted value, ${max}.`;
-    return { code: "value_bigger_than_max", text, received: value, accepted };
-  }
-  return undefined;
 }
 
 /** The server accepts values between the steps, and the node then rounds them (width 100 gave 96). */

@@ -30,7 +30,7 @@ function toEntry(widget: unknown): [string, InputSpec][] {
 
 /** A wrong value here is a warning and not an error: the server runs the graph, and replaces the value. */
 export function checkFormatWidgets(value: unknown, widget: InputSpec): { warning?: InputProblem } {
-  const { error, warning } = checkValue(value, widget, false);
+  const { error, warning } = checkValue(value, widget, { isRequired: false, isOwnClass: false });
   const problem = error ?? warning;
   return problem === undefined ? {} : { warning: problem };
 }
