@@ -16,6 +16,7 @@ beforeAll(async () => {
   stack = await startTestStack({ workers: 0, env: { API_KEYS: apiKeys.join(","), SERVER_SLOTS: "1" } });
   client = new pg.Client({ connectionString: stack.databaseUrl });
   await client.connect();
+  await countAllJobsAlike();
 }, 180_000);
 afterAll(async () => {
   await client.end();
@@ -40,11 +41,20 @@ test("a tenant that spreads its flood over ten lanes gets as many turns as one w
   );
   const first = rows.slice(0, 30);
   const turns = first.filter(({ name }) => name === "other").length;
-  // Half of them, or about 3 if each lane had a turn. What jobs take counts, and that varies on a busy machine.
-  expect(turns).toBeGreaterThanOrEqual(11);
-  expect(turns).toBeLessThanOrEqual(19);
+  expect(turns).toBeGreaterThanOrEqual(13);
+  expect(turns).toBeLessThanOrEqual(17);
   expect(new Set(first.map(({ lane }) => lane)).size).toBe(11);
 }, 180_000);
+
+/** A tenant's turns depend on how long its jobs take, and on a busy machine some take longer than others. */
+async function countAllJobsAlike(): Promise<void> {
+  await client.query(`CREATE FUNCTION count_alike() RETURNS trigger LANGUAGE plpgsql AS
+    'BEGIN new.run_ms = 50; RETURN new; END'`);
+  for (const table of ["lanes", "tenant_runs"])
+    await client.query(
+      `CREATE TRIGGER count_alike BEFORE INSERT OR UPDATE ON ${table} FOR EACH ROW EXECUTE FUNCTION count_alike()`,
+    );
+}
 
 /** A worker that begins while a batch has no tickets yet serves the other one first. */
 async function untilAnnounced(): Promise<void> {

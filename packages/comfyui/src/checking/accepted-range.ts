@@ -48,7 +48,7 @@ function isRoundedAlike(value: unknown, bound: number | bigint): boolean {
 
 /**
  * Whether the value is so near to the lower bound that only the digits which were lost when the definition was read tell on which side
- * it is. Upper bounds that were rounded are those of seeds, and all known classes write these alike.
+ * it is. Upper bounds are read as ComfyUI's own classes write them: nearly all are those of seeds.
  */
 export function isAtRoundedMin(value: unknown, options: Record<string, unknown> = {}): boolean {
   const min = boundOf(options["min"]);

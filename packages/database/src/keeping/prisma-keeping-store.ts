@@ -100,8 +100,8 @@ export class PrismaKeepingStore implements KeepingStore {
     return withMappedErrors(() => removeUnusedLanes(this.#database, unusedMs, limit));
   }
 
-  noteStorageHold(disk: StorageHold): Promise<void> {
-    return withMappedErrors(() => noteStorageHold(this.#database, disk));
+  noteStorageHold(hold: StorageHold): Promise<void> {
+    return withMappedErrors(() => noteStorageHold(this.#database, hold));
   }
 
   noteStorageFree(workerId: string): Promise<void> {

@@ -137,11 +137,11 @@ export interface KeepingStore {
    */
   removeUnusedLanes(unusedMs: number, limit: number): Promise<number>;
 
-  // ── room on disks ──────────────────────────────────────────────────────────────────────────────────────────────
-  /** Records a full disk. To be repeated while the disk is full. */
+  // ── room for outputs ───────────────────────────────────────────────────────────────────────────────────────────
+  /** Records that a worker could not store outputs. To be repeated for as long as that is so. */
   noteStorageHold(disk: StorageHold): Promise<void>;
   noteStorageFree(workerId: string): Promise<void>;
-  /** The disks that were recorded as full within `withinMs`. */
+  /** What was recorded within `withinMs`, and not ended since. */
   listStorageHolds(withinMs: number): Promise<StorageHold[]>;
 
   // ── tickets and files ──────────────────────────────────────────────────────────────────────────────────────────

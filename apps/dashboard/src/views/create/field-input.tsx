@@ -10,6 +10,7 @@ import {
 } from "@mantine/core";
 import { IconDice5 } from "@tabler/icons-react";
 import { type ReactNode } from "react";
+import { drawnSeed } from "../../parts/drawn-seed.ts";
 import { EntriesInput, type FieldInputProps } from "./entries-input.tsx";
 import { FileInput } from "./file-input.tsx";
 import { type EntryValue, type FileValue, type OutputValue, type Value } from "./job-body.ts";
@@ -141,7 +142,7 @@ function TextualInput({ field, value, error, onChange }: FieldInputProps): React
           variant="subtle"
           aria-label="Draw a seed"
           onClick={() => {
-            onChange(String(crypto.getRandomValues(new Uint32Array(1))[0]));
+            onChange(String(drawnSeed()));
           }}
         >
           <IconDice5 size={18} aria-hidden />

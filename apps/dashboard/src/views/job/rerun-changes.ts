@@ -1,3 +1,5 @@
+import { drawnSeed } from "../../parts/drawn-seed.ts";
+
 /** One value of a job that a person may change. */
 export interface RerunField {
   /** `width`, or `3.seed` of a graph. */
@@ -59,21 +61,13 @@ export function changesOf(
 export const newSeed = Symbol("a new seed");
 
 /** Draws each seed once: the same form submitted again, after its answer was lost, is the same rerun. */
-export function seedsOfForm(draw: () => number = randomSeed): (fieldId: string) => number {
+export function seedsOfForm(draw: () => number = drawnSeed): (fieldId: string) => number {
   const drawn = new Map<string, number>();
   return (fieldId) => {
     const seed = drawn.get(fieldId) ?? draw();
     drawn.set(fieldId, seed);
     return seed;
   };
-}
-
-/** Nodes take different ranges of seeds; all take these. The API draws the seeds of a batch's reruns from the same range. */
-const seedsEnd = 2 ** 31;
-
-function randomSeed(): number {
-  const [drawn = 0] = crypto.getRandomValues(new Uint32Array(1));
-  return drawn % seedsEnd;
 }
 
 /** Refusals by the ids of fields; those of no field are under the empty id. */
